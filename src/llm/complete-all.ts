@@ -2,10 +2,13 @@
 import pLimit from 'p-limit'
 import type { Completion, CompletionRequest, LanguageModel } from './model.ts'
 
+/** Requests waiting behind the first unfinished one, in units of the model's concurrency. */
+const LOOKAHEAD = 4
+
 /**
- * Completions in the order of the requests, each as soon as all before it are there. After the first failure or an
- * abort no further request is started, and those in flight are finished before the error is thrown, so that a cache
- * keeps what was paid.
+ * Completions in the order of the requests. Requests are taken from the iterable only a little ahead of what is
+ * yielded, so an endless iterable is fine: stop when there is enough. After the first failure, an abort, or a stop by
+ * the caller no further request is started, and those in flight are finished first, so that a cache keeps what was paid.
  */
 export async function* completeAll(
   model: LanguageModel,
@@ -13,8 +16,10 @@ export async function* completeAll(
   options: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<Completion> {
   const limit = pLimit(model.concurrency)
+  const iterator = requests[Symbol.iterator]()
+  const window: Promise<Completion>[] = []
   let stopped = false
-  const pending = [...requests].map((request) => {
+  const start = (request: CompletionRequest): Promise<Completion> => {
     const result = limit(async () => {
       if (stopped) throw new Error('not started: an earlier request failed')
       options.signal?.throwIfAborted()
@@ -24,11 +29,20 @@ export async function* completeAll(
       stopped = true
     })
     return result
-  })
+  }
   try {
-    for (const completion of pending) yield await completion
+    for (;;) {
+      while (window.length < model.concurrency * LOOKAHEAD) {
+        const next = iterator.next()
+        if (next.done === true) break
+        window.push(start(next.value))
+      }
+      const first = window.shift()
+      if (first === undefined) return
+      yield await first
+    }
   } finally {
     stopped = true
-    await Promise.allSettled(pending)
+    await Promise.allSettled(window)
   }
 }

@@ -1,0 +1,273 @@
+// The one schema of the config: source of the types, of configs/pretext.schema.json and of docs/config.md. Sections stand
+// in the order of the data flow. Epsilon and delta have no default.
+import { z } from 'zod'
+
+const path = z.string().min(1)
+const positive = z.int().positive()
+const share = z.number().min(0).max(1)
+const schedule = z.union([positive, z.array(positive).min(1)])
+
+const Texts = z
+  .strictObject({
+    path: z
+      .union([path, z.array(path).min(1)])
+      .describe(
+        'File or files, relative to the config: .jsonl, .csv, .tsv, .parquet, .json (PrE-Text), also .gz',
+      ),
+    format: z
+      .enum(['jsonl', 'csv', 'tsv', 'parquet', 'json'])
+      .optional()
+      .describe('By default from the ending'),
+    text: z.string().default('text').describe('Column with the text'),
+    client: z.string().optional().describe('Column with the client; needed for unit "client"'),
+    label: z.string().optional().describe('Column with the label, for label-conditional runs'),
+    onBadRow: z
+      .enum(['error', 'skip'])
+      .default('error')
+      .describe('What to do with a row that has no usable text'),
+  })
+  .describe('Where texts come from')
+
+const Data = z.strictObject({
+  dataset: z
+    .string()
+    .regex(/^[\w.-]+$/, 'expected letters, digits, ".", "_" or "-"')
+    .describe('Name of the data set, given by its owner: the ledger counts what it has spent, over all runs'),
+  simulation: z
+    .boolean()
+    .default(false)
+    .describe('The owner declares these texts free for experiments; every artefact then carries a banner'),
+  private: Texts.describe('The private texts'),
+  consented: Texts.optional().describe(
+    'Texts of other clients who agreed to reporting; nothing is chosen by them',
+  ),
+  public: z
+    .strictObject({ path, text: z.string().default('text') })
+    .optional()
+    .describe('Public texts for the initial population'),
+  minWords: positive.default(3).describe('Shorter texts are left out'),
+  maxWords: positive.default(200).describe('Longer texts are clipped'),
+})
+
+const Privacy = z
+  .strictObject({
+    unit: z.enum(['client', 'record']).describe('What is protected: all texts of a client, or one text'),
+    adjacency: z
+      .enum(['add-remove', 'substitution'])
+      .default('add-remove')
+      .describe('Which data sets are neighbours'),
+    epsilon: z
+      .number()
+      .optional()
+      .describe('Spend of the whole run; the noise follows from it. ".inf" only with data.simulation'),
+    noiseMultiplier: z.number().positive().optional().describe('Instead of epsilon: sigma / L2 sensitivity'),
+    delta: z.number().describe('Well below 1 / (number of clients)'),
+    minimumClients: positive.default(10).describe('With fewer clients nothing is released'),
+    budget: z
+      .strictObject({ epsilon: z.number().positive(), delta: z.number().positive().max(1) })
+      .optional()
+      .describe('The most that the data set may spend over all runs; a release beyond it is refused'),
+    ledger: path
+      .optional()
+      .describe('Ledger of the data set; by default ledgers/<dataset>.jsonl in output.folder'),
+  })
+  .describe('The guarantee')
+
+const Embeddings = z.strictObject({
+  model: z.string().default('all-MiniLM-L6-v2').describe('A built-in name, "hashing", a folder, or a Hub id'),
+  dtype: z.string().optional().describe('fp32, fp16, int8, ... as the model has it'),
+  device: z.enum(['auto', 'cpu', 'webgpu', 'cuda']).default('auto'),
+  maxTokens: positive.default(128).describe('Longer texts are cut for the embedding'),
+})
+
+const Histogram = z.strictObject({
+  vote: z.enum(['normalised', 'multihot', 'counts']).default('normalised').describe('How a vote is bounded'),
+  maxTextsPerClient: positive.default(8).describe('A client votes with at most so many of its texts'),
+  neighbours: positive.default(1).describe('Nearest candidates that each text votes for'),
+  maxCandidates: positive
+    .optional()
+    .describe('multihot: most candidates a client votes for (L2 <= its root)'),
+  clip: z.number().positive().optional().describe('counts: L2 clip in votes'),
+  distance: z.enum(['l2', 'cosine']).default('l2'),
+  backend: z.enum(['auto', 'exact', 'hnsw']).default('auto'),
+})
+
+const Initial = z.discriminatedUnion('from', [
+  z.strictObject({ from: z.literal('public') }),
+  z.strictObject({
+    from: z.literal('zero-shot'),
+    hint: z
+      .string()
+      .default('a short text')
+      .describe('What the texts are: prior knowledge, named in the report'),
+    topics: z.array(z.string()).optional().describe('Subjects, one in each prompt; general ones by default'),
+  }),
+])
+
+const Labels = z.strictObject({
+  values: z.array(z.string()).min(1).describe('The public list of labels'),
+  shares: z
+    .union([z.enum(['uniform', 'measured']), z.record(z.string(), share)])
+    .default('uniform')
+    .describe('Uniform, measured under DP (one more release), or given as public knowledge'),
+})
+
+const Sampling = {
+  temperature: z.number().min(0).max(5).default(1),
+  topP: z.number().gt(0).max(1).default(0.95),
+  minP: z.number().min(0).lt(1).default(0).describe('Cut-offs feed back through the rounds; keep it <= 0.01'),
+}
+
+const OPERATORS = ['few-shot', 'rewrite', 'fill-in-blanks', 'continue-prefix', 'mask-fill'] as const
+
+const Evolution = z.strictObject({
+  rounds: positive.default(8),
+  population: schedule.default(1024).describe('Candidates in a round; a list gives a size for each round'),
+  initial: Initial.default({ from: 'public' }),
+  labels: Labels.optional().describe('Label-conditional: texts vote among the candidates of their own label'),
+  lookahead: z
+    .strictObject({
+      variations: z.int().nonnegative().default(0).describe('K: 0 embeds the candidate itself'),
+      includeSelf: z.boolean().default(false),
+    })
+    .default({ variations: 0, includeSelf: false })
+    .describe('A candidate stands where the mean of K variations of it stands'),
+  variation: z
+    .strictObject({
+      operators: z.array(z.enum(OPERATORS)).min(1).default(['few-shot']),
+      prompts: path.optional().describe('Folder of prompt files instead of the shipped ones'),
+      steps: positive.default(1).describe('Operators applied one after the other in a round'),
+      attempts: z.int().nonnegative().default(2).describe('Tries again before the parent is kept'),
+      degree: z
+        .union([share, z.array(share).min(1)])
+        .default(0.3)
+        .describe('Share that changes; a list is a schedule'),
+      maxTokens: positive.default(72),
+      minWords: positive.default(8),
+      maxWords: positive.default(60),
+      ...Sampling,
+      maskedModel: z.string().default('roberta-large').describe('mask-fill: a folder or a Hub id'),
+    })
+    .prefault({}),
+  survivors: z
+    .strictObject({
+      by: z.enum(['resample', 'rank']).default('resample'),
+      threshold: z
+        .union([
+          z.strictObject({ sigma: z.number().nonnegative() }),
+          z.strictObject({ topShare: z.number().gt(0).max(1) }),
+        ])
+        .default({ sigma: 1 })
+        .describe('In standard deviations of the noise, or the best share'),
+      keepParents: share.default(0.5),
+    })
+    .prefault({}),
+})
+
+const Llm = z.strictObject({
+  provider: z.enum(['llama', 'openai', 'huggingface', 'scripted']).default('llama'),
+  model: z.string().default('SmolLM2-135M-Instruct-Q4_1'),
+  baseUrl: z
+    .string()
+    .optional()
+    .describe('An OpenAI-compatible endpoint: vLLM, SGLang, llama.cpp server, a cloud'),
+  apiKeyEnv: z.string().optional().describe('Name of the environment variable that holds the key'),
+  api: z.enum(['chat', 'completions']).optional(),
+  concurrency: positive.optional().describe('Requests at once'),
+  requestsPerMinute: positive.optional(),
+  tokensPerMinute: positive.optional(),
+  timeoutSeconds: z.number().positive().optional(),
+  patienceMinutes: z.number().positive().default(10).describe('How long errors are retried'),
+  contextTokens: positive.optional(),
+  threads: positive.optional(),
+  gpu: z.union([z.literal('auto'), z.literal(false)]).optional(),
+  maxTokensField: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
+  extraBody: z.record(z.string(), z.unknown()).optional(),
+  price: z
+    .strictObject({ input: z.number().nonnegative(), output: z.number().nonnegative() })
+    .optional()
+    .describe('US dollars per million tokens, instead of the built-in table'),
+})
+
+const Generate = z.strictObject({
+  texts: positive.default(1000).describe('Size of the corpus'),
+  examples: positive.default(3).describe('Survivors in each prompt'),
+  maxTokens: positive.default(85),
+  minWords: positive.default(8),
+  maxWords: positive.default(60),
+  ...Sampling,
+  maxTries: z.number().min(1).default(4).describe('Gives up after this many prompts per wanted text'),
+  language: z.string().default('en').describe('For the dataset card'),
+  licence: z.string().default('other').describe("For the dataset card: an SPDX id or the Hub's name of one"),
+})
+
+export const ConfigSchema = z
+  .strictObject({
+    $schema: z.string().optional(),
+    name: z
+      .string()
+      .regex(/^[\w.-]+$/, 'expected letters, digits, ".", "_" or "-"')
+      .describe('Name of the run'),
+    seed: z
+      .int()
+      .nonnegative()
+      .default(0)
+      .describe("Seeds everything but privacy noise and clients' choices"),
+    data: Data,
+    privacy: Privacy,
+    embeddings: Embeddings.prefault({}),
+    histogram: Histogram.prefault({}),
+    evolution: Evolution.prefault({}),
+    llm: Llm.prefault({}),
+    generate: Generate.prefault({}),
+    output: z.strictObject({ folder: path.default('runs') }).prefault({}),
+  })
+  .superRefine((config, context) => {
+    const fail = (at: (string | number)[], message: string) =>
+      context.addIssue({ code: 'custom', path: at, message })
+    const { privacy, data, evolution, histogram } = config
+    if ((privacy.epsilon === undefined) === (privacy.noiseMultiplier === undefined)) {
+      fail(['privacy'], 'expected either epsilon or noiseMultiplier (there is no default)')
+    }
+    if (privacy.epsilon !== undefined && !(privacy.epsilon > 0)) {
+      fail(['privacy', 'epsilon'], `expected a number greater than 0, got ${privacy.epsilon}`)
+    }
+    if (privacy.epsilon === Number.POSITIVE_INFINITY && !data.simulation) {
+      fail(['privacy', 'epsilon'], 'epsilon = infinity releases exact votes: only with data.simulation: true')
+    }
+    if (!(privacy.delta > 0 && privacy.delta < 1)) {
+      fail(['privacy', 'delta'], `expected a number strictly between 0 and 1, got ${privacy.delta}`)
+    }
+    if (privacy.unit === 'client' && data.private.client === undefined) {
+      fail(
+        ['data', 'private'],
+        'unit "client" needs the client column: set data.private.client, or unit: record',
+      )
+    }
+    if (evolution.initial.from === 'public' && data.public === undefined) {
+      fail(
+        ['data'],
+        'the initial population comes from public texts: set data.public, or evolution.initial.from: zero-shot',
+      )
+    }
+    if (evolution.labels !== undefined && data.private.label === undefined) {
+      fail(['data', 'private'], 'evolution.labels needs the label column: set data.private.label')
+    }
+    if (histogram.clip !== undefined && histogram.vote !== 'counts') {
+      fail(['histogram', 'clip'], `clip belongs to vote: counts, got vote: ${histogram.vote}`)
+    }
+    if (histogram.maxCandidates !== undefined && histogram.vote !== 'multihot') {
+      fail(
+        ['histogram', 'maxCandidates'],
+        `maxCandidates belongs to vote: multihot, got vote: ${histogram.vote}`,
+      )
+    }
+    const shares = evolution.labels?.shares
+    if (typeof shares === 'object') {
+      const missing = evolution.labels?.values.filter((value) => !(value in shares)) ?? []
+      if (missing.length > 0)
+        fail(['evolution', 'labels', 'shares'], `no share is given for ${missing.join(', ')}`)
+    }
+  })
+
+export type Config = z.output<typeof ConfigSchema>

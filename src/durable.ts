@@ -1,0 +1,73 @@
+// Files that survive a crash: written aside, synced, renamed; lines appended and synced. A name is either absent or whole.
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { PretextError } from './errors.ts'
+
+/** Turns the file system's refusals into one clear error; anything else is passed on. */
+export function storageError(error: unknown, path: string): unknown {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code
+  const reasons: Record<string, string> = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the disk quota is used up',
+    EFBIG: 'the file would be larger than the system allows',
+    EACCES: 'permission was denied',
+    EPERM: 'permission was denied',
+    EROFS: 'the file system is read-only',
+    EIO: 'the disk reported an input/output error',
+  }
+  const reason = code === undefined ? undefined : reasons[code]
+  if (reason === undefined) return error
+  return new PretextError(`could not write ${path}: ${reason}`, {
+    code: 'storage',
+    hint: 'make room or choose another folder, then run again with --resume; nothing that was finished is lost',
+    cause: error,
+  })
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  // Windows cannot open folders; its rename is durable without it.
+  if (process.platform === 'win32') return
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Replaces `path` by `content` in one step: readers see the old bytes or the new ones, also after a crash. */
+export async function writeDurable(path: string, content: string | Uint8Array): Promise<void> {
+  const aside = `${path}.${process.pid}.part`
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    let handle: FileHandle | undefined
+    try {
+      handle = await open(aside, 'w', 0o600)
+      await handle.writeFile(content)
+      await handle.sync()
+    } finally {
+      await handle?.close()
+    }
+    await rename(aside, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    await rm(aside, { force: true }).catch(() => {})
+    throw storageError(error, path)
+  }
+}
+
+/** Appends `line` and a newline, and returns once both are on the disk. */
+export async function appendDurable(path: string, line: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    const handle = await open(path, 'a', 0o600)
+    try {
+      await handle.appendFile(`${line}\n`)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw storageError(error, path)
+  }
+}

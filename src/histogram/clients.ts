@@ -1,0 +1,70 @@
+// The clients of a run in one process: each embeds its own texts and votes. Private embeddings live in memory only, and
+// what leaves this file is ExactVotes.
+import type { Embedder } from '../embeddings/embedder.ts'
+import type { OnEvent } from '../events.ts'
+import { chooseTexts } from '../texts/choose.ts'
+import type { PrivateTexts, SimulationTexts } from '../texts/private-texts.ts'
+import type { VoteBound, VoteOptions } from './bound.ts'
+import { clip } from './clip.ts'
+import { ExactVotes } from './exact-votes.ts'
+import { type CandidateIndex, type ClientEmbeddings, clientVote } from './vote.ts'
+
+export interface LocalClients {
+  /** Sum of the clipped votes over the candidates (`population` of them). */
+  countVotes(
+    indexes: ReadonlyMap<number, CandidateIndex>,
+    population: number,
+    options: VoteOptions,
+    bound: VoteBound,
+    signal?: AbortSignal,
+  ): Promise<ExactVotes>
+  /** Sum over clients of their label counts, clipped to L2 norm 1: for label shares under DP. */
+  countLabels(labels: number): ExactVotes
+}
+
+/** Chooses each client's texts and embeds them, one client at a time. */
+export async function embedClients(
+  texts: PrivateTexts | SimulationTexts,
+  embedder: Embedder,
+  options: { readonly maxTextsPerClient: number; readonly onEvent: OnEvent; readonly signal?: AbortSignal },
+): Promise<LocalClients> {
+  const clients: ClientEmbeddings[] = []
+  const label = 'embedding the private texts, client by client'
+  // Progress in percent: how many clients or texts there are stays out of the events.
+  options.onEvent({ type: 'stage', stage: 'embed', label, total: 100, unit: '%' })
+  for (let i = 0; i < texts.clients; i++) {
+    options.signal?.throwIfAborted()
+    const chosen = texts.read(i, chooseTexts(texts.textsOf(i), options.maxTextsPerClient))
+    clients.push({ embeddings: await embedder.embed(chosen.texts), labels: chosen.labels })
+    const percent = Math.floor((100 * (i + 1)) / texts.clients)
+    if (percent > Math.floor((100 * i) / texts.clients)) {
+      options.onEvent({ type: 'progress', stage: 'embed', done: percent, total: 100 })
+    }
+  }
+  options.onEvent({ type: 'stage-end', stage: 'embed', label })
+  const simulation = texts.kind === 'simulation'
+  return {
+    async countVotes(indexes, population, voteOptions, bound, signal) {
+      const votes = new ExactVotes(population, bound, simulation)
+      for (const client of clients) {
+        signal?.throwIfAborted()
+        votes.add(await clientVote(client, indexes, voteOptions, bound))
+      }
+      return votes
+    },
+    countLabels(labels) {
+      const options: VoteOptions = { mode: 'normalised', maxTextsPerClient: 1, neighbours: 1 }
+      const bound = labelBound
+      const votes = new ExactVotes(labels, bound, simulation)
+      for (const client of clients) {
+        const counts = new Map<number, number>()
+        for (const l of client.labels) counts.set(l, (counts.get(l) ?? 0) + 1)
+        votes.add(clip(counts, options, bound))
+      }
+      return votes
+    },
+  }
+}
+
+/** Label votes are normalised to L2 norm 1 whatever the mode of the rounds. */
+export const labelBound: VoteBound = { steps: 2 ** 16, squared: 2n ** 32n }

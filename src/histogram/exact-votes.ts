@@ -1,0 +1,55 @@
+// The sum of the votes before noise. It exists only inside the aggregator: it has no serialiser, prints as a
+// placeholder, and the one function that reads it is addNoise (design rule 4.2).
+import { inspect } from 'node:util'
+import type { VoteBound } from './bound.ts'
+import { squaredNorm, type Vote } from './clip.ts'
+
+const sums = new WeakMap<ExactVotes, BigInt64Array>()
+
+export class ExactVotes {
+  readonly candidates: number
+  readonly bound: VoteBound
+  /** Whether the texts behind the votes were declared free for experiments. */
+  readonly simulation: boolean
+
+  constructor(candidates: number, bound: VoteBound, simulation: boolean) {
+    this.candidates = candidates
+    this.bound = bound
+    this.simulation = simulation
+    sums.set(this, new BigInt64Array(candidates))
+  }
+
+  /** Adds one client's vote after checking it: the bound is enforced here, not taken on trust. */
+  add(vote: Vote): void {
+    const own = sums.get(this) as BigInt64Array
+    if (vote.indices.length !== vote.steps.length)
+      throw new RangeError('expected one number of steps per candidate')
+    let previous = -1
+    for (const [i, index] of vote.indices.entries()) {
+      if (!(Number.isInteger(index) && index > previous && index < this.candidates)) {
+        throw new RangeError(`expected ascending candidate indices below ${this.candidates}`)
+      }
+      if ((vote.steps[i] as bigint) < 0n) throw new RangeError('expected non-negative votes')
+      previous = index
+    }
+    if (squaredNorm(vote) > this.bound.squared) throw new RangeError('the vote exceeds its L2 bound')
+    for (const [i, index] of vote.indices.entries()) {
+      own[index] = (own[index] as bigint) + (vote.steps[i] as bigint)
+    }
+  }
+
+  toJSON(): string {
+    return '[ExactVotes]'
+  }
+  toString(): string {
+    return '[ExactVotes]'
+  }
+  [inspect.custom](): string {
+    return '[ExactVotes]'
+  }
+}
+
+/** For addNoise alone (a test holds that nothing else imports it). */
+export function exactSums(votes: ExactVotes): BigInt64Array {
+  return sums.get(votes) as BigInt64Array
+}

@@ -1,0 +1,67 @@
+// The only way from exact votes to something that may be seen: PrE-Text Algorithm 1, "+ N(0, sigma^2)", exactly.
+import type { MechanismEvent } from '../privacy/events.ts'
+import type { PrivateRandom } from '../privacy/private-random.ts'
+import { rationalAtLeast, roundedGaussian } from '../privacy/rounded-gaussian.ts'
+import type { VoteBound } from './bound.ts'
+import { type ExactVotes, exactSums } from './exact-votes.ts'
+
+declare const noisy: unique symbol
+
+/** Votes with their noise: public. Made only by addNoise, or read back from a release. */
+export interface NoisyHistogram {
+  readonly [noisy]: true
+  /** Noisy sum of each candidate, in grid steps. */
+  readonly steps: readonly number[]
+  /** Grid steps in one vote. */
+  readonly gridSteps: number
+  /** Standard deviation of the noise in grid steps; 0 only in a simulation without noise. */
+  readonly sigma: number
+}
+
+/** sigma in grid steps: never below noiseMultiplier x L2 sensitivity. */
+export function sigmaInSteps(noiseMultiplier: number, sensitivityFactor: number, bound: VoteBound) {
+  // Number(squared) is exact below 2^53 and within half a unit in the last place above; the factor covers both roundings.
+  const bounded = Math.sqrt(Number(bound.squared)) * sensitivityFactor * noiseMultiplier * (1 + 2 ** -50)
+  return rationalAtLeast(bounded)
+}
+
+/**
+ * Adds exact rounded Gaussian noise to every candidate's sum. The whole noise vector is drawn first, so that the time of
+ * drawing tells nothing of the sum. `exact` (no noise) is refused unless the votes come from simulation texts.
+ */
+export function addNoise(
+  votes: ExactVotes,
+  mechanism: MechanismEvent,
+  sensitivityFactor: number,
+  random: PrivateRandom,
+): NoisyHistogram {
+  const { candidates, bound } = votes
+  if (mechanism.type === 'exact') {
+    if (!votes.simulation) throw new Error('votes of private texts are never released without noise')
+    return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })
+  }
+  const sigma = sigmaInSteps(mechanism.noiseMultiplier, sensitivityFactor, bound)
+  const noise = Array.from({ length: candidates }, () => roundedGaussian(sigma, random))
+  const sums = exactSums(votes)
+  return brand({
+    steps: noise.map((z, i) => Number(z + (sums[i] as bigint))),
+    gridSteps: bound.steps,
+    sigma: Number(sigma.numerator) / Number(sigma.denominator),
+  })
+}
+
+type Unbranded = Omit<NoisyHistogram, typeof noisy>
+
+function brand(histogram: Unbranded): NoisyHistogram {
+  return histogram as NoisyHistogram
+}
+
+/** A released histogram, read back from its file; the file was written from a NoisyHistogram. */
+export function noisyHistogramFrom(released: Unbranded): NoisyHistogram {
+  return brand({ steps: released.steps, gridSteps: released.gridSteps, sigma: released.sigma })
+}
+
+/** Noisy votes of each candidate, in votes. */
+export function noisyVotes(histogram: NoisyHistogram): Float64Array {
+  return Float64Array.from(histogram.steps, (value) => value / histogram.gridSteps)
+}

@@ -1,0 +1,38 @@
+// One process at a time on a run folder or a ledger. A lock is left behind by kill -9; it goes stale by itself.
+import { mkdir } from 'node:fs/promises'
+import { lock } from 'proper-lockfile'
+import { storageError } from './durable.ts'
+import { PretextError } from './errors.ts'
+
+const STALE_MS = 10_000
+
+/**
+ * Takes the lock of `folder` (a file `<name>.lock` beside its content) and returns its release. Waits a little longer
+ * than a lock takes to go stale, so that a run can be resumed at once after a crash.
+ */
+export async function takeLock(
+  folder: string,
+  name: string,
+  options: { readonly waitMs?: number } = {},
+): Promise<() => Promise<void>> {
+  const waitMs = options.waitMs ?? STALE_MS + 2000
+  try {
+    await mkdir(folder, { recursive: true })
+    const release = await lock(folder, {
+      lockfilePath: `${folder}/${name}.lock`,
+      stale: STALE_MS,
+      update: STALE_MS / 5,
+      retries: { retries: Math.ceil(waitMs / 500), minTimeout: 500, maxTimeout: 500 },
+    })
+    return release
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOCKED') {
+      throw new PretextError(`another pretext process is using ${folder}`, {
+        code: 'locked',
+        hint: 'wait for it to end, or choose another folder with --out',
+        cause: error,
+      })
+    }
+    throw storageError(error, folder)
+  }
+}

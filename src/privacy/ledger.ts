@@ -1,0 +1,240 @@
+// The privacy ledger of one data set: an append-only, hash-chained list of everything that was charged, over all runs.
+// It stores mechanisms, not epsilons, so that a better accountant reads old ledgers better. A charge is on the disk
+// before any noise is drawn; a release cites the hash of the charge that paid for it.
+//
+// Tamper-evidence: each entry holds the hash of the one before it, and `<ledger>.head` holds the number and hash of the
+// last. An edited or reordered line breaks the chain; removed last lines disagree with the head. Who can rewrite both
+// files can still roll back to an old state: keep the head elsewhere (it is printed at the end of a run) against that.
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { z } from 'zod'
+import { appendDurable, writeDurable } from '../durable.ts'
+import { PretextError } from '../errors.ts'
+import { takeLock } from '../lock.ts'
+import { epsilonOf } from './accountant.ts'
+import type { MechanismEvent } from './events.ts'
+
+const Mechanism = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('gaussian'), noiseMultiplier: z.number().positive() }),
+  z.strictObject({ type: z.literal('exact') }),
+])
+
+const Entry = z.strictObject({
+  format: z.literal('pretext-ledger'),
+  version: z.literal(1),
+  number: z.int().positive(),
+  /** Hash of the entry before this one; 64 zeros for the first. */
+  previous: z.string(),
+  dataset: z.string(),
+  unit: z.enum(['client', 'record']),
+  adjacency: z.enum(['add-remove', 'substitution']),
+  run: z.string(),
+  release: z.string(),
+  mechanism: Mechanism,
+  time: z.string(),
+  hash: z.string(),
+})
+
+export type LedgerEntry = z.infer<typeof Entry>
+
+/** What a run asks the ledger to pay for. */
+export interface Charge {
+  readonly run: string
+  /** Name of the release inside its run; one charge per name, for ever. */
+  readonly release: string
+  readonly mechanism: MechanismEvent
+}
+
+/** The most that a data set may spend over all runs; a charge beyond it is refused. */
+export interface Budget {
+  readonly epsilon: number
+  readonly delta: number
+}
+
+export interface LedgerTerms {
+  readonly dataset: string
+  readonly unit: LedgerEntry['unit']
+  readonly adjacency: LedgerEntry['adjacency']
+  readonly budget?: Budget
+}
+
+const GENESIS = '0'.repeat(64)
+
+function hashOf(entry: Omit<LedgerEntry, 'hash'>): string {
+  return createHash('sha256').update(JSON.stringify(entry)).digest('hex')
+}
+
+function damaged(path: string, line: number, what: string): PretextError {
+  return new PretextError(`${path}:${line}: ${what}`, {
+    code: 'ledger',
+    hint: 'restore the ledger and its .head file from a backup; without them the spend of this data set is unknown',
+  })
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+interface Chain {
+  readonly entries: readonly LedgerEntry[]
+  /** Bytes of a last line that a crash cut short; it paid for nothing. */
+  readonly torn: boolean
+  readonly headBehind: boolean
+}
+
+async function readChain(path: string): Promise<Chain> {
+  const text = (await readIfThere(path)) ?? ''
+  const headText = await readIfThere(`${path}.head`)
+  const lines = text.split('\n')
+  const last = lines.pop() ?? ''
+  const entries: LedgerEntry[] = []
+  let previous = GENESIS
+  lines.forEach((line, i) => {
+    let parsed: LedgerEntry
+    try {
+      parsed = Entry.parse(JSON.parse(line))
+    } catch {
+      throw damaged(
+        path,
+        i + 1,
+        'expected a ledger entry, got something else: the ledger was edited or damaged',
+      )
+    }
+    const { hash, ...body } = parsed
+    if (hashOf(body) !== hash)
+      throw damaged(path, i + 1, 'the entry does not match its own hash: it was edited')
+    if (parsed.previous !== previous || parsed.number !== i + 1) {
+      throw damaged(
+        path,
+        i + 1,
+        'the entry does not follow the one before it: entries were removed or reordered',
+      )
+    }
+    previous = hash
+    entries.push(parsed)
+  })
+  const head = parseHead(path, headText)
+  // An entry is appended before the head moves, so a crash leaves the head one behind, and never ahead.
+  const behind = head.number === entries.length - 1 && head.hash === (entries.at(-2)?.hash ?? GENESIS)
+  const level = head.number === entries.length && head.hash === previous
+  if (!behind && !level) {
+    throw damaged(
+      path,
+      entries.length + 1,
+      `the head file tells of ${head.number} entries, the ledger ends after ${entries.length}: last entries were removed, or the files are not from the same time`,
+    )
+  }
+  return { entries, torn: last !== '', headBehind: behind }
+}
+
+function parseHead(path: string, text: string | undefined): { number: number; hash: string } {
+  if (text === undefined) return { number: 0, hash: GENESIS }
+  try {
+    return z.strictObject({ number: z.int().nonnegative(), hash: z.string() }).parse(JSON.parse(text))
+  } catch {
+    throw damaged(`${path}.head`, 1, 'expected {"number", "hash"}, got something else')
+  }
+}
+
+/** Reads and verifies a ledger without changing it; an absent file is an empty ledger. */
+export async function readLedger(path: string): Promise<readonly LedgerEntry[]> {
+  return (await readChain(path)).entries
+}
+
+/** Tight epsilon of everything that a ledger has paid for, at delta. */
+export function spentEpsilon(entries: readonly LedgerEntry[], delta: number): number {
+  return epsilonOf(
+    entries.map((entry) => entry.mechanism),
+    delta,
+  )
+}
+
+/**
+ * Pays for one release, or finds the payment that was already made for it (`repeated`). Refuses, and writes nothing, if
+ * the data set's budget would be exceeded, if the ledger is damaged, or if unit or adjacency differ from what the
+ * ledger already holds. The budget is a filter for adaptively chosen Gaussian releases: they compose to one Gaussian
+ * (GDP), so the condition is checked on the composition itself.
+ */
+export async function charge(
+  path: string,
+  terms: LedgerTerms,
+  wanted: Charge,
+): Promise<{ readonly entry: LedgerEntry; readonly repeated: boolean }> {
+  const unlock = await takeLock(dirname(path), basename(path))
+  try {
+    const { entries, torn, headBehind } = await readChain(path)
+    for (const entry of entries) checkTerms(path, terms, entry)
+    if (torn) await writeDurable(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+    const last = entries.at(-1)
+    if (headBehind && last !== undefined) await writeHead(path, last)
+    const paid = entries.find((entry) => entry.run === wanted.run && entry.release === wanted.release)
+    if (paid !== undefined) {
+      if (JSON.stringify(paid.mechanism) !== JSON.stringify(wanted.mechanism)) {
+        throw new PretextError(
+          `release ${wanted.release} of run ${wanted.run} was charged with other noise`,
+          {
+            code: 'ledger',
+            hint: 'resume with the config that the run was started with, or start a new run',
+          },
+        )
+      }
+      return { entry: paid, repeated: true }
+    }
+    checkBudget(terms, entries, wanted)
+    const body = {
+      format: 'pretext-ledger' as const,
+      version: 1 as const,
+      number: entries.length + 1,
+      previous: last?.hash ?? GENESIS,
+      dataset: terms.dataset,
+      unit: terms.unit,
+      adjacency: terms.adjacency,
+      run: wanted.run,
+      release: wanted.release,
+      mechanism: wanted.mechanism,
+      time: new Date().toISOString(),
+    }
+    const entry = { ...body, hash: hashOf(body) }
+    await appendDurable(path, JSON.stringify(entry))
+    await writeHead(path, entry)
+    return { entry, repeated: false }
+  } finally {
+    await unlock()
+  }
+}
+
+async function writeHead(path: string, entry: LedgerEntry): Promise<void> {
+  await writeDurable(`${path}.head`, `${JSON.stringify({ number: entry.number, hash: entry.hash })}\n`)
+}
+
+function checkTerms(path: string, terms: LedgerTerms, entry: LedgerEntry): void {
+  for (const key of ['dataset', 'unit', 'adjacency'] as const) {
+    if (entry[key] !== terms[key]) {
+      throw new PretextError(
+        `${path}: this ledger holds ${key} "${entry[key]}", the run wants ${key} "${terms[key]}"`,
+        {
+          code: 'ledger',
+          hint: 'one ledger belongs to one data set, unit and adjacency; name another ledger, or keep to its terms',
+        },
+      )
+    }
+  }
+}
+
+function checkBudget(terms: LedgerTerms, entries: readonly LedgerEntry[], wanted: Charge): void {
+  if (terms.budget === undefined) return
+  const { epsilon, delta } = terms.budget
+  const before = spentEpsilon(entries, delta)
+  const after = epsilonOf([...entries.map((entry) => entry.mechanism), wanted.mechanism], delta)
+  if (after <= epsilon) return
+  throw new PretextError(
+    `the release would bring data set "${terms.dataset}" to epsilon ${after.toFixed(4)}, over its budget of ${epsilon} at delta ${delta} (spent so far: ${before.toFixed(4)})`,
+    { code: 'budget', hint: 'nothing was released; use more noise or fewer rounds, or raise privacy.budget' },
+  )
+}
