@@ -3,6 +3,7 @@
 import { readFileSync, realpathSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { table } from './table.mjs'
 
 const median = (numbers) => {
   const sorted = [...numbers].sort((a, b) => a - b)
@@ -49,15 +50,15 @@ export function statistics(rows) {
 export function markdown(files) {
   const columns = files.map((path) => new Map(statistics(readRows(path))))
   const names = [...new Set(columns.flatMap((column) => [...column.keys()]))]
-  const lines = [
-    `| | ${files.map((path) => basename(path)).join(' | ')} |`,
-    `|---|${files.map(() => '---:|').join('')}`,
-  ]
-  for (const name of names)
-    lines.push(
-      `| ${name} | ${columns.map((column) => column.get(name)?.toLocaleString('en') ?? '').join(' | ')} |`,
-    )
-  return lines.join('\n')
+  const rows = names.map((name) => [
+    name,
+    ...columns.map((column) => column.get(name)?.toLocaleString('en') ?? ''),
+  ])
+  return table(
+    ['', ...files.map((path) => basename(path))],
+    rows,
+    [...files.keys()].map((at) => at + 1),
+  )
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url))

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openApt } from '../apt.mjs'
 import { shuffle } from '../rank.mjs'
+import { table } from '../table.mjs'
 import { isPassage, passages } from './parse.mjs'
 import { sources } from './sources.mjs'
 
@@ -51,12 +52,8 @@ function build(unpack) {
     })
     const chosen = shuffle(fresh, flags.seed, 'passage').slice(0, source.cap)
     rows.push(...chosen.map((text) => ({ text, source: source.source })))
-    const parts = found.credits.map(
-      (one) => `| ${source.source}: ${one.part} | ${one.licence} | ${one.holder} |`,
-    )
-    credits.push(
-      ...(parts.length > 0 ? parts : [`| ${source.source} | ${source.licence} | ${source.holder} |`]),
-    )
+    const parts = found.credits.map((one) => [`${source.source}: ${one.part}`, one.licence, one.holder])
+    credits.push(...(parts.length > 0 ? parts : [[source.source, source.licence, source.holder]]))
     console.log(`${source.source}: ${chosen.length} of ${fresh.length} passages`)
   }
   return { rows: shuffle(rows, flags.seed, 'row', (row) => row.text), credits }
@@ -81,14 +78,11 @@ try {
   mkdirSync(flags.out, { recursive: true })
   const lines = rows.map((row) => `${JSON.stringify(row)}\n`).join('')
   writeFileSync(join(flags.out, 'texts.jsonl'), lines)
-  const table = [
-    '# Who wrote the passages, and their licences',
-    '',
-    '| source | licence | by |',
-    '|---|---|---|',
-    ...credits,
-  ]
-  writeFileSync(join(flags.out, 'ATTRIBUTION.md'), `${table.join('\n')}\n`)
+  const title = '# Who wrote the passages, and their licences'
+  writeFileSync(
+    join(flags.out, 'ATTRIBUTION.md'),
+    `${title}\n\n${table(['source', 'licence', 'by'], credits)}\n`,
+  )
   console.log(
     `texts.jsonl  ${rows.length} passages, ${Buffer.byteLength(lines)} bytes, sha256 ${createHash('sha256').update(lines).digest('hex')}`,
   )
