@@ -1,0 +1,116 @@
+// The sentence embedder: an ONNX encoder in this process through transformers.js, mean pooling over the attention mask,
+// L2 norm 1 (Sentence-BERT, arXiv 1908.10084, section 3; PrE-Text embeds with all-MiniLM-L6-v2).
+//
+// Batch invariance: on the x64 CPU with the int8 all-MiniLM-L6-v2 (weights stored as int8, computed in fp32) a text's
+// embedding was bit for bit the same alone and among 3, 15 or 63 others with padding (largest difference 0 over 128
+// texts; test/embeddings/onnx-minilm.test.ts). It is a property of these kernels and not promised: call once per client.
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { PretextError } from '../errors.ts'
+import { type DeviceName, placeOnDevice } from './device.ts'
+import type { Embedder } from './embedder.ts'
+import { matrix } from './matrix.ts'
+import { checkModelFolder, type Dtype } from './model-folder.ts'
+import { poolMean } from './pooling.ts'
+import { packBatches, padded, tokenEncoder } from './tokens.ts'
+import { loadTransformers, runSession, type Transformers } from './transformers.ts'
+
+export interface OnnxEmbedderOptions {
+  /** A local folder in the layout of transformers.js (see model-folder.ts). */
+  readonly folder: string
+  readonly dtype: Dtype
+  /** `auto`: cuda if its provider is there, else webgpu if it works, else cpu. */
+  readonly device: 'auto' | DeviceName
+  /** A text is cut after this many tokens, special tokens counted. Default 128, what all-MiniLM-L6-v2 was trained on. */
+  readonly maxTokens?: number
+  /** Name and hash of the weights, for the identity. */
+  readonly modelId: string
+  readonly sha256: string
+  /** Threads of the CPU; default all cores. */
+  readonly threads?: number
+  readonly hasGpu?: () => boolean
+}
+
+/** Padded tokens in one pass of the model: more is no faster on a CPU and costs memory; a GPU wants to be filled. */
+const TOKENS_PER_BATCH = { cpu: 2_048, webgpu: 16_384, cuda: 32_768 } as const
+
+type Model = Awaited<ReturnType<Transformers['AutoModel']['from_pretrained']>>
+
+export async function createOnnxEmbedder(options: OnnxEmbedderOptions): Promise<Embedder> {
+  const { folder, dtype, maxTokens = 128, modelId, threads = availableParallelism() } = options
+  checkModelFolder(folder, dtype)
+  const path = resolve(folder)
+  const library = await loadTransformers()
+  const tokenizer = await library.AutoTokenizer.from_pretrained(path, { local_files_only: true })
+
+  const { loaded, device } = await placeOnDevice(
+    options.device,
+    async (name) => {
+      const model = await library.AutoModel.from_pretrained(path, {
+        local_files_only: true,
+        dtype,
+        device: name,
+        session_options: name === 'cpu' ? { intraOpNumThreads: threads } : {},
+      })
+      checkMaxTokens(maxTokens, model)
+      const states = await hiddenStates(library, model, [tokenizer.encode('one short text')])
+      if (!states.data.every(Number.isFinite)) {
+        await model.dispose()
+        throw new Error('it gave numbers that are not finite')
+      }
+      return { model, dim: states.dims[2] as number }
+    },
+    options.hasGpu,
+  )
+  const { model, dim } = loaded
+  const encode = tokenEncoder(tokenizer, tokenizer.pad_token_id ?? 0)
+
+  return {
+    identity: {
+      kind: 'onnx',
+      model: modelId,
+      sha256: options.sha256,
+      dtype,
+      pooling: `mean of ${maxTokens} tokens`,
+      normalised: true,
+      dim,
+    },
+    device,
+    async embed(texts, { signal } = {}) {
+      const ids = texts.map((text) => encode(text, maxTokens))
+      const out = matrix(texts.length, dim)
+      const lengths = ids.map((row) => row.length)
+      for (const batch of packBatches(lengths, TOKENS_PER_BATCH[device.name])) {
+        signal?.throwIfAborted()
+        const states = await hiddenStates(
+          library,
+          model,
+          batch.rows.map((index) => ids[index] as number[]),
+        )
+        batch.rows.forEach((index, i) => {
+          poolMean(states, i, lengths[index] as number, out, index)
+        })
+      }
+      return out
+    },
+    async dispose() {
+      await model.dispose()
+    },
+  }
+}
+
+/** Runs the encoder on padded sequences: batch x tokens x dim states. */
+function hiddenStates(library: Transformers, model: Model, rows: readonly (readonly number[])[]) {
+  const { inputs, shape } = padded(rows)
+  return runSession(library, model, inputs, shape, 'last_hidden_state')
+}
+
+function checkMaxTokens(maxTokens: number, model: Model): void {
+  const limit = Number((model.config as { max_position_embeddings?: number }).max_position_embeddings ?? 512)
+  if (!Number.isInteger(maxTokens) || maxTokens < 4 || maxTokens > limit) {
+    throw new PretextError(
+      `expected maxTokens to be an integer from 4 to ${limit} (what the model has positions for), got ${maxTokens}`,
+      { code: 'config', hint: '128 suits sentences and short paragraphs' },
+    )
+  }
+}
