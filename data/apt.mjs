@@ -21,22 +21,15 @@ function run(command, args, cwd) {
   }
 }
 
-/** The first Debian mirror that the machine's apt sources name for `suite`. */
-export function machineMirror(suite) {
-  const targets = run('apt-get', [
-    'indextargets',
-    '--format',
-    '$(IDENTIFIER)|$(RELEASE)|$(REPO_URI)|$(LABEL)',
-    'Identifier: Packages',
-  ])
-  const rows = targets.split('\n').map((line) => line.split('|'))
-  // Without the lists of an earlier `apt-get update` the label is empty: then the suite's name has to do.
-  const found = rows.find((row) => row[1] === suite && ['Debian', ''].includes(row[3] ?? ''))
+/** The first mirror that the machine's apt sources name for `suite`: apt says so itself, before any list is fetched. */
+function machineMirror(suite) {
+  const uris = run('apt-get', ['update', '--print-uris'])
+  const found = uris.split('\n').find((line) => line.includes(`/dists/${suite}/`))
   if (!found)
     throw new Error(
-      `expected a Debian mirror for ${suite} in the apt sources of this machine, found none; name one with --mirror URL`,
+      `expected a mirror of ${suite} in the apt sources of this machine, found none; name one with --mirror URL`,
     )
-  return found[2]
+  return found.slice(found.indexOf("'") + 1, found.indexOf(`/dists/${suite}/`))
 }
 
 /** An apt of its own under `folder`, with the index of one suite brought up to date. */

@@ -1,4 +1,3 @@
 // Types of stats.mjs, for the tests.
 export function readRows(path: string): Record<string, string>[]
-export function statistics(rows: readonly Record<string, string>[]): [string, number][]
 export function markdown(files: readonly string[]): string

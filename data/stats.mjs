@@ -24,7 +24,7 @@ export const readRows = (path) =>
     .map((line) => JSON.parse(line))
 
 /** The statistics of one file as [name, value] pairs. */
-export function statistics(rows) {
+function statistics(rows) {
   const lengths = rows.map((row) => words(row.text))
   const table = [['texts', rows.length]]
   if (rows[0]?.client !== undefined) {

@@ -10,6 +10,12 @@ import { parseArgs } from 'node:util'
 import { openApt } from '../apt.mjs'
 import { collect, extract, splitClients } from './split.mjs'
 
+// A person runs this: the message is enough, and temporary folders are gone by then.
+process.on('uncaughtException', (error) => {
+  console.error(error.message)
+  process.exit(1)
+})
+
 const { values: flags } = parseArgs({
   options: {
     out: { type: 'string', default: import.meta.dirname },

@@ -1,10 +1,7 @@
 // Types of parse.mjs, for the tests.
-export const minWords: number
-export const maxWords: number
 export const maxSameOpening: number
 export function stanzas(control: string): Generator<Record<string, string>>
 export function paragraphs(description: string): string[]
-export function wordCount(text: string): number
 export function isText(text: string): boolean
 export function isBoilerplate(text: string): boolean
 export function templateKey(text: string, packageName: string, sourceName?: string): string

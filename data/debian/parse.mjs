@@ -1,8 +1,8 @@
 // From Debian's package index to short English texts: stanzas, paragraphs of prose, and what counts as boilerplate.
 // Formats: Debian Policy 5.1 (control files), 5.6.13 (long descriptions).
 
-export const minWords = 15
-export const maxWords = 120
+const minWords = 15
+const maxWords = 120
 /** At most this many texts may share their first eight words (names and numbers masked). */
 export const maxSameOpening = 3
 
@@ -54,7 +54,7 @@ export function paragraphs(description) {
     .filter((text) => text !== '')
 }
 
-export const wordCount = (text) => text.split(/\s+/).length
+const wordCount = (text) => text.split(/\s+/).length
 
 const contact = /@|:\/\/|https?:|ftp:|www\.|\b[\w-]+\.(org|com|net|io|edu|gov|info|eu|de|uk|fr|ch|dev|me)\b/i
 const letters = (text) => (text.match(/[A-Za-z ,.'-]/g) ?? []).length / text.length

@@ -14,7 +14,6 @@ export interface Collected {
   label: string
   text: string
 }
-export const heldOutShare: number
 export function collect(packagesText: string, translationText: string): Collected[]
 export function splitClients(
   rows: readonly Collected[],

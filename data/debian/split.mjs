@@ -13,7 +13,7 @@ import {
   templateKey,
 } from './parse.mjs'
 
-export const heldOutShare = 0.15
+const heldOutShare = 0.15
 
 /** Every text with its maintainer's key, de-duplicated over the whole set, in the order of package names. */
 export function collect(packagesText, translationText) {

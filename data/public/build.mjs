@@ -13,6 +13,12 @@ import { table } from '../table.mjs'
 import { isPassage, passages } from './parse.mjs'
 import { sources } from './sources.mjs'
 
+// A person runs this: the message is enough, and temporary folders are gone by then.
+process.on('uncaughtException', (error) => {
+  console.error(error.message)
+  process.exit(1)
+})
+
 const { values: flags } = parseArgs({
   options: {
     out: { type: 'string', default: import.meta.dirname },

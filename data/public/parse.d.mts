@@ -1,8 +1,5 @@
 // Types of parse.mjs, for the tests.
-export const minWords: number
-export const maxWords: number
 export function wordCount(text: string): number
-export function tidy(text: string): string
 export function plain(markup: string): string
 export function passages(paragraph: string): string[]
 export function isPassage(text: string): boolean

@@ -1,7 +1,7 @@
 // From documents of several formats to passages: 15 to 60 words of modern English prose.
 
-export const minWords = 15
-export const maxWords = 60
+const minWords = 15
+const maxWords = 60
 
 const sentences = new Intl.Segmenter('en', { granularity: 'sentence' })
 const entities = {
@@ -19,7 +19,7 @@ const entities = {
 export const wordCount = (text) => text.split(/\s+/).length
 
 /** Straight quotes and dashes, single spaces. */
-export function tidy(text) {
+function tidy(text) {
   return text
     .replace(/[“”]|``|''/g, '"')
     .replace(/[‘’`]/g, "'")

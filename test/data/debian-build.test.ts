@@ -1,6 +1,6 @@
 // The builder of data/debian end to end on an index made by hand: the split, the limits, and equal bytes on every run.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -129,6 +129,7 @@ describe('the command', () => {
     const first = build('one')
     expect(first.map(([name]) => name)).toEqual(['clients.jsonl', 'heldout.jsonl'])
     expect(build('two')).toEqual(first)
+    rmSync(folder, { recursive: true })
   })
 
   it('refuses --full over the committed extract, and half an index', () => {
