@@ -22,7 +22,8 @@ export interface TextColumns {
   readonly labels: Uint16Array
 }
 
-const decoder = new TextDecoder()
+// ignoreBOM keeps a leading U+FEFF: what was stored is what is read.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** Texts by client, behind a wall: accepted only by texts, local embedders and histogram. */
 class GroupedTexts {
@@ -70,7 +71,7 @@ class GroupedTexts {
  * of the project hold.
  */
 export class PrivateTexts extends GroupedTexts {
-  declare readonly kind: 'private'
+  readonly kind = 'private'
   toJSON(): string {
     return '[PrivateTexts]'
   }
@@ -84,10 +85,10 @@ export class PrivateTexts extends GroupedTexts {
 
 /** Texts whose owners agreed to reporting: no choice, stop or default inside a run may depend on them. */
 export class ConsentedTexts extends GroupedTexts {
-  declare readonly kind: 'consented'
+  readonly kind = 'consented'
 }
 
 /** Texts that their owner declared free for experiments (`data.simulation: true`). */
 export class SimulationTexts extends GroupedTexts {
-  declare readonly kind: 'simulation'
+  readonly kind = 'simulation'
 }
