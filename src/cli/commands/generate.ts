@@ -1,0 +1,94 @@
+// pretext generate CONFIG: the whole job.
+import { loadConfig } from '../../config/load.ts'
+import { generate } from '../../run/generate.ts'
+import { planNoise } from '../../run/noise.ts'
+import { formatOwnerCounts } from '../../texts/terminal.ts'
+import { defineCommand, interruptible, outputOf } from '../context.ts'
+import { duration, shown, table } from '../output/output.ts'
+import { number } from '../output/progress.ts'
+
+export const generateCommand = defineCommand({
+  command: 'generate <config>',
+  describe: 'Make a differentially private corpus: the whole job',
+  builder: (yargs) =>
+    yargs
+      .positional('config', { type: 'string', demandOption: true, describe: 'Config file (YAML)' })
+      .option('set', {
+        type: 'string',
+        array: true,
+        requiresArg: true,
+        nargs: 1,
+        describe: 'Override a key: --set evolution.rounds=3',
+      })
+      .option('out', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Folder of the run (default: <output.folder>/<name>-<time>)',
+      })
+      .option('resume', {
+        type: 'string',
+        describe: 'Go on with the latest unfinished run, or with --resume ID',
+      })
+      .example('$0 generate configs/quickstart.yaml', 'The example, with the embedded models')
+      .example('$0 generate my.yaml --resume', 'Go on after Ctrl-C, a crash or a full disk'),
+  async handler(args) {
+    const output = outputOf(args)
+    const loaded = await loadConfig(args.config, args.set === undefined ? {} : { set: args.set })
+    const { data, privacy } = loaded.config
+    const noise = planNoise(loaded.config)
+    const noiseText =
+      noise.mechanism.type === 'exact'
+        ? 'no noise (simulation)'
+        : `noise multiplier ${noise.mechanism.noiseMultiplier.toFixed(4)}`
+    output.info(
+      `data set ${data.dataset}: epsilon ${number(noise.epsilon)} at delta ${privacy.delta} will be spent (unit ${privacy.unit}, ${privacy.adjacency}; ${noise.releases} releases, ${noiseText})`,
+    )
+    const result = await interruptible(output, (signal) =>
+      generate(loaded, {
+        ...(args.out === undefined ? {} : { out: args.out }),
+        // A run can be named on the command line or the latest one taken: --resume alone is the empty string.
+        ...(args.resume === undefined ? {} : { resume: args.resume === '' ? true : args.resume }),
+        onEvent: output.onEvent,
+        signal,
+        // Exact counts are for the owner's own terminal: never with --json, never into a pipe or a log.
+        ...(process.stderr.isTTY === true && !args.json
+          ? {
+              onOwnerCounts: (counts) =>
+                output.info(`private texts (only you see this): ${formatOwnerCounts(counts)}`),
+            }
+          : {}),
+        command: commandLine(args),
+      }),
+    )
+    const { report } = result
+    const rows = [
+      ['corpus', `${report.corpus.texts} texts in ${shown(result.corpus)}`],
+      ['report', shown(result.reportFile)],
+      [
+        'spent',
+        `epsilon ${number(report.privacy.epsilon)} at delta ${report.privacy.delta} (unit ${report.privacy.unit}, ${report.privacy.adjacency}; ${report.privacy.other.adjacency}: ${number(report.privacy.other.epsilon)})`,
+      ],
+      [
+        'data set',
+        `${report.run.dataset} has spent epsilon ${number(report.privacy.dataset.epsilon)} in ${report.privacy.dataset.releases} releases of ${report.privacy.dataset.runs} run(s), by ${shown(result.ledger)}`,
+      ],
+      ['time', duration(report.run.seconds)],
+    ]
+    const text = `\n${table(rows)}`
+    output.result(args.quiet ? result.corpus : text, {
+      folder: result.folder,
+      corpus: result.corpus,
+      report: result.reportFile,
+      ledger: result.ledger,
+      texts: report.corpus.texts,
+      privacy: report.privacy,
+      seconds: report.run.seconds,
+      warnings: report.warnings,
+    })
+  },
+})
+
+function commandLine(args: { config: string; set?: string[] | undefined }): string {
+  const set = (args.set ?? []).map((s) => ` --set ${/[\s"'{}[\]]/.test(s) ? JSON.stringify(s) : s}`)
+  return `pretext generate ${shown(args.config)}${set.join('')}`
+}

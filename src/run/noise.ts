@@ -1,0 +1,51 @@
+// The privacy of a run before it starts: how many releases, with which noise, and what epsilon is spent after each.
+import type { Config } from '../config/schema.ts'
+import { calibrateNoise, epsilonOf } from '../privacy/accountant.ts'
+import type { MechanismEvent } from '../privacy/events.ts'
+import { type Adjacency, sensitivityFactor } from '../privacy/units.ts'
+
+export interface NoisePlan {
+  readonly mechanism: MechanismEvent
+  /** One for each round, and one more where label shares are measured. */
+  readonly releases: number
+  /** Epsilon of the whole run. */
+  readonly epsilon: number
+  /** Cumulative epsilon after the first `releases` of them. */
+  readonly epsilonAfter: (releases: number) => number
+  /** The same noise, read under the other adjacency. */
+  readonly other: { readonly adjacency: Adjacency; readonly epsilon: number }
+}
+
+export function planNoise(config: Pick<Config, 'privacy' | 'evolution'>): NoisePlan {
+  const { privacy, evolution } = config
+  const releases = evolution.rounds + (evolution.labels?.shares === 'measured' ? 1 : 0)
+  const mechanism: MechanismEvent =
+    privacy.epsilon === Number.POSITIVE_INFINITY
+      ? { type: 'exact' }
+      : {
+          type: 'gaussian',
+          noiseMultiplier:
+            privacy.noiseMultiplier ?? calibrateNoise(privacy.epsilon as number, privacy.delta, releases),
+        }
+  const epsilonAfter = (count: number, scale = 1): number => {
+    const event: MechanismEvent =
+      mechanism.type === 'exact'
+        ? mechanism
+        : { ...mechanism, noiseMultiplier: mechanism.noiseMultiplier * scale }
+    return epsilonOf(
+      Array.from({ length: count }, () => event),
+      privacy.delta,
+    )
+  }
+  const adjacency = privacy.adjacency === 'add-remove' ? 'substitution' : 'add-remove'
+  // sigma stays; only the sensitivity that it is divided by changes.
+  const scale =
+    sensitivityFactor(privacy.adjacency, 'non-negative') / sensitivityFactor(adjacency, 'non-negative')
+  return {
+    mechanism,
+    releases,
+    epsilon: epsilonAfter(releases),
+    epsilonAfter: (count) => epsilonAfter(count),
+    other: { adjacency, epsilon: epsilonAfter(releases, scale) },
+  }
+}

@@ -1,0 +1,31 @@
+// A finished run, read back: its report and its corpus.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PretextError } from '../errors.ts'
+import type { CorpusRow } from '../generate/writers/row.ts'
+import type { RunReport } from '../report/data.ts'
+import { readReport } from '../report/json.ts'
+
+/** Throws PretextError `usage` where the folder holds no finished run. */
+export async function readRunReport(folder: string): Promise<RunReport> {
+  const file = join(folder, 'report.json')
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    throw new PretextError(`${folder}: expected a finished run, found none`, {
+      code: 'usage',
+      hint: '"pretext runs" lists runs; unfinished ones go on with "pretext generate CONFIG --resume"',
+      cause: error,
+    })
+  }
+  return readReport(text, file)
+}
+
+export async function readCorpus(folder: string): Promise<CorpusRow[]> {
+  const text = await readFile(join(folder, 'synthetic.jsonl'), 'utf8')
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as CorpusRow)
+}
