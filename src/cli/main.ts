@@ -1,5 +1,5 @@
 // The command line. One file for each command; this one knows their names, the common options and the way out.
-import yargs from 'yargs'
+import yargs, { type CommandModule } from 'yargs'
 import { PretextError } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import { accountCommand } from './commands/account.ts'
@@ -28,7 +28,7 @@ export const COMMANDS = [
 ]
 
 export function cli(args: readonly string[]) {
-  let parser = yargs([...args])
+  return yargs([...args])
     .scriptName('pretext')
     .usage(
       '$0 <command>\n\nDifferentially private synthetic text from private text that stays with its owners.',
@@ -62,11 +62,10 @@ export function cli(args: readonly string[]) {
     .exitProcess(false)
     .showHelpOnFail(false)
     .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .command(COMMANDS as CommandModule[])
     .epilogue(
       'Exit codes: docs/exit-codes.md. NO_COLOR is honoured; nothing is sent anywhere but to the LLM you name.',
     )
-  for (const command of COMMANDS) parser = parser.command(command) as typeof parser
-  return parser
 }
 
 /** Runs one command line and returns the exit code. */

@@ -57,11 +57,19 @@ const Privacy = z
       .default('add-remove')
       .describe('Which data sets are neighbours'),
     epsilon: z
-      .number()
+      .custom<number>((value) => typeof value === 'number' && value > 0, {
+        error: (issue) => `expected a number greater than 0, got ${String(issue.input)}`,
+      })
+      .meta({ type: 'number', exclusiveMinimum: 0 })
       .optional()
       .describe('Spend of the whole run; the noise follows from it. ".inf" only with data.simulation'),
     noiseMultiplier: z.number().positive().optional().describe('Instead of epsilon: sigma / L2 sensitivity'),
-    delta: z.number().describe('Well below 1 / (number of clients)'),
+    delta: z
+      .custom<number>((value) => typeof value === 'number' && value > 0 && value < 1, {
+        error: (issue) => `expected a number strictly between 0 and 1, got ${String(issue.input)}`,
+      })
+      .meta({ type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 1 })
+      .describe('Well below 1 / (number of clients)'),
     minimumClients: positive.default(10).describe('With fewer clients nothing is released'),
     budget: z
       .strictObject({ epsilon: z.number().positive(), delta: z.number().positive().max(1) })
@@ -229,14 +237,8 @@ export const ConfigSchema = z
     if ((privacy.epsilon === undefined) === (privacy.noiseMultiplier === undefined)) {
       fail(['privacy'], 'expected either epsilon or noiseMultiplier (there is no default)')
     }
-    if (privacy.epsilon !== undefined && !(privacy.epsilon > 0)) {
-      fail(['privacy', 'epsilon'], `expected a number greater than 0, got ${privacy.epsilon}`)
-    }
     if (privacy.epsilon === Number.POSITIVE_INFINITY && !data.simulation) {
       fail(['privacy', 'epsilon'], 'epsilon = infinity releases exact votes: only with data.simulation: true')
-    }
-    if (!(privacy.delta > 0 && privacy.delta < 1)) {
-      fail(['privacy', 'delta'], `expected a number strictly between 0 and 1, got ${privacy.delta}`)
     }
     if (privacy.unit === 'client' && data.private.client === undefined) {
       fail(

@@ -1,0 +1,185 @@
+// The bound on what one client can do, checked in integers over adversarial clients.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { matrix } from '../../src/embeddings/matrix.ts'
+import { boundInVotes, type VoteOptions, voteBound } from '../../src/histogram/bound.ts'
+import { clip, integerSqrt, squaredNorm } from '../../src/histogram/clip.ts'
+import { createNeighbours } from '../../src/histogram/create-neighbours.ts'
+import { ExactVotes, exactSums } from '../../src/histogram/exact-votes.ts'
+import { clientVote } from '../../src/histogram/vote.ts'
+
+const modes: VoteOptions[] = [
+  { mode: 'normalised', maxTextsPerClient: 16, neighbours: 3 },
+  { mode: 'multihot', maxTextsPerClient: 16, neighbours: 3, maxCandidates: 5 },
+  { mode: 'counts', maxTextsPerClient: 16, neighbours: 3 },
+  { mode: 'counts', maxTextsPerClient: 16, neighbours: 3, clip: 2.5 },
+]
+
+const anyCounts = fc
+  .array(fc.tuple(fc.nat(200), fc.integer({ min: 0, max: 1_000_000 })))
+  .map((e) => new Map(e))
+
+describe.each(modes)('vote $mode, clip $clip', (options) => {
+  const bound = voteBound(options)
+
+  it('never exceeds its bound, whatever a client counts', () => {
+    fc.assert(
+      fc.property(anyCounts, (counts) => {
+        const vote = clip(counts, options, bound)
+        expect(squaredNorm(vote) <= bound.squared).toBe(true)
+        expect(vote.steps.every((step) => step >= 0n)).toBe(true)
+        new ExactVotes(201, bound, false).add(vote)
+      }),
+      { seed: 3, numRuns: 500 },
+    )
+  })
+
+  it('is a clip and not a new shape: larger counts never get fewer steps', () => {
+    fc.assert(
+      fc.property(anyCounts, (counts) => {
+        const vote = clip(counts, options, bound)
+        const given = vote.indices.map((index, i) => ({
+          count: counts.get(index) as number,
+          step: vote.steps[i] as bigint,
+        }))
+        for (const a of given)
+          for (const b of given) if (a.count > b.count) expect(a.step >= b.step).toBe(true)
+      }),
+      { seed: 4, numRuns: 100 },
+    )
+  })
+
+  it('one client moves the sum by at most the bound, with all its texts on one candidate or spread', () => {
+    for (const spread of [1, 2, 7, 48]) {
+      const counts = new Map(Array.from({ length: spread }, (_, i) => [i, Math.ceil(48 / spread)]))
+      const votes = new ExactVotes(100, bound, false)
+      votes.add(clip(counts, options, bound))
+      const moved = exactSums(votes).reduce((sum, v) => sum + v * v, 0n)
+      expect(moved <= bound.squared).toBe(true)
+    }
+  })
+})
+
+describe('bounds', () => {
+  it('are what the documentation says', () => {
+    const votes = (options: VoteOptions) => boundInVotes(voteBound(options))
+    const base = { maxTextsPerClient: 16, neighbours: 1 }
+    expect(votes({ ...base, mode: 'normalised' })).toBe(1)
+    expect(votes({ ...base, mode: 'counts' })).toBe(16)
+    expect(votes({ ...base, mode: 'counts', neighbours: 4 })).toBe(32)
+    expect(votes({ ...base, mode: 'counts', clip: 4 })).toBe(4)
+    expect(votes({ ...base, mode: 'counts', clip: 400 })).toBe(16)
+    expect(votes({ ...base, mode: 'multihot', maxCandidates: 9 })).toBe(3)
+    expect(votes({ ...base, mode: 'multihot' })).toBe(4)
+  })
+
+  it('normalised votes lose less than one grid step each to rounding', () => {
+    const options: VoteOptions = { mode: 'normalised', maxTextsPerClient: 16, neighbours: 1 }
+    const bound = voteBound(options)
+    const vote = clip(
+      new Map([
+        [0, 1],
+        [1, 2],
+        [2, 2],
+      ]),
+      options,
+      bound,
+    )
+    expect(vote.steps).toEqual([21845n, 43690n, 43690n])
+    expect(clip(new Map([[7, 9]]), options, bound).steps).toEqual([65536n])
+  })
+
+  it('multihot keeps the candidates with most votes, once each', () => {
+    const options: VoteOptions = { mode: 'multihot', maxTextsPerClient: 16, neighbours: 1, maxCandidates: 2 }
+    const vote = clip(
+      new Map([
+        [5, 1],
+        [1, 3],
+        [9, 2],
+      ]),
+      options,
+      voteBound(options),
+    )
+    expect(vote).toEqual({ indices: [1, 9], steps: [1n, 1n] })
+  })
+
+  it('integer square roots are exact', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 100n }), (n) => {
+        const r = integerSqrt(n)
+        expect(r * r <= n && (r + 1n) * (r + 1n) > n).toBe(true)
+      }),
+      { seed: 5 },
+    )
+  })
+
+  it('are enforced by the aggregator too, not taken on trust', () => {
+    const bound = voteBound({ mode: 'normalised', maxTextsPerClient: 4, neighbours: 1 })
+    const votes = () => new ExactVotes(3, bound, false)
+    expect(() => votes().add({ indices: [0], steps: [65537n] })).toThrow('the vote exceeds its L2 bound')
+    expect(() => votes().add({ indices: [0, 1], steps: [65536n, 1n] })).toThrow(
+      'the vote exceeds its L2 bound',
+    )
+    expect(() => votes().add({ indices: [0], steps: [-1n] })).toThrow('expected non-negative votes')
+    expect(() => votes().add({ indices: [1, 1], steps: [1n, 1n] })).toThrow(
+      'expected ascending candidate indices below 3',
+    )
+    expect(() => votes().add({ indices: [3], steps: [1n] })).toThrow(
+      'expected ascending candidate indices below 3',
+    )
+    expect(() => votes().add({ indices: [0.5], steps: [1n] })).toThrow(
+      'expected ascending candidate indices below 3',
+    )
+  })
+})
+
+describe('a client with texts in every label', () => {
+  // Two labels; candidates 0, 1 of label 0 and 2, 3 of label 1, all at the same two points of the plane.
+  const points = matrix(2, 2, Float32Array.of(1, 0, 0, 1))
+
+  it.each(modes)('has one bound over all labels together ($mode)', async (options) => {
+    const bound = voteBound(options)
+    const indexes = new Map()
+    for (const label of [0, 1]) {
+      const neighbours = await createNeighbours(points, { distance: 'l2', backend: 'exact', seed: 0 })
+      indexes.set(label, { neighbours, positions: [2 * label, 2 * label + 1] })
+    }
+    const labels = Array.from({ length: 16 }, (_, i) => i % 2)
+    const embeddings = matrix(
+      16,
+      2,
+      Float32Array.from({ length: 32 }, (_, i) => (i % 2 === 0 ? 0.9 : 0.1)),
+    )
+    const vote = await clientVote({ embeddings, labels }, indexes, { ...options, neighbours: 1 }, bound)
+    expect(vote.indices).toEqual([0, 2])
+    expect(squaredNorm(vote) <= bound.squared).toBe(true)
+    const one = await clientVote(
+      { embeddings, labels: labels.map(() => 0) },
+      indexes,
+      { ...options, neighbours: 1 },
+      bound,
+    )
+    expect(one.indices).toEqual([0])
+    expect(squaredNorm(one) <= bound.squared).toBe(true)
+  })
+
+  it('never votes for a candidate of another label', async () => {
+    const options = modes[0] as VoteOptions
+    const neighbours = await createNeighbours(points, { distance: 'cosine', backend: 'exact', seed: 0 })
+    const vote = await clientVote(
+      { embeddings: points, labels: [1, 1] },
+      new Map([[0, { neighbours, positions: [0, 1] }]]),
+      options,
+      voteBound(options),
+    )
+    expect(vote.indices).toEqual([])
+  })
+
+  it('may not bring more texts than the bound was made for', async () => {
+    const options: VoteOptions = { mode: 'counts', maxTextsPerClient: 2, neighbours: 1 }
+    const client = { embeddings: matrix(3, 2), labels: [0, 0, 0] }
+    await expect(clientVote(client, new Map(), options, voteBound(options))).rejects.toThrow(
+      'at most 2 texts',
+    )
+  })
+})
