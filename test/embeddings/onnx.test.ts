@@ -72,7 +72,7 @@ describe('the ONNX embedder', () => {
     await writeFile(join(folder, 'onnx/model.onnx'), 'no model')
     await expect(createOnnxEmbedder({ ...options, folder })).rejects.toMatchObject({
       code: 'dependency',
-      message: expect.stringMatching(/^expected to load the model on cpu, and it failed: /),
+      message: expect.stringMatching(/^the model could not be loaded and run on cpu: /),
       hint: 'the model file may be damaged: remove it and fetch it again',
     })
   })

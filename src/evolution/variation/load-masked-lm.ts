@@ -23,6 +23,9 @@ export interface LoadedMaskedLm extends MaskedLanguageModel {
   readonly device: { readonly name: DeviceName; readonly why: string }
 }
 
+/** What devices are compared on: a batch of maskFill. */
+const SEQUENCES_PER_TRIAL = 16
+
 export async function loadMaskedLm(options: MaskedLmOptions): Promise<LoadedMaskedLm> {
   const { dtype, id, threads = availableParallelism() } = options
   checkModelFolder(options.folder, dtype)
@@ -45,11 +48,12 @@ export async function loadMaskedLm(options: MaskedLmOptions): Promise<LoadedMask
         device: name,
         session_options: name === 'cpu' ? { intraOpNumThreads: threads } : {},
       })
-      const { inputs, shape } = padded([tokenizer.encode('one short text')])
-      await runSession(library, model, inputs, shape, 'logits')
-      return model
+      const sample = tokenizer.encode('a sentence of some words that stands for the usual text')
+      const { inputs, shape } = padded(new Array(SEQUENCES_PER_TRIAL).fill(sample))
+      const run = () => runSession(library, model, inputs, shape, 'logits')
+      return { loaded: model, run, dispose: () => model.dispose() }
     },
-    options.hasGpu,
+    options.hasGpu === undefined ? {} : { hasGpu: options.hasGpu },
   )
 
   const positions = (model.config as { max_position_embeddings?: number }).max_position_embeddings ?? 512
