@@ -2,6 +2,7 @@
 
   pip install torch==2.13.0 sentence-transformers==6.2.0
   python3 test/golden/embeddings.py MODEL_FOLDER > test/golden/embeddings.json
+  npx biome check --write test/golden
 
 MODEL_FOLDER is the original model with its safetensors. Values are rounded to six decimals.
 """

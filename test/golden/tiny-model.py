@@ -1,7 +1,7 @@
 """Makes tiny-model/: a transformers.js model folder of a few kB that serves as masked language model and as embedder.
 
   pip install onnx==1.23.2 numpy==2.4.6
-  python3 test/golden/tiny-model.py
+  python3 test/golden/tiny-model.py && npx biome check --write test/golden
 
 One graph with two outputs. `logits` of a position are a row of a table chosen by the token there: a masked position gets
 10 for "river", 9 for "stone" and 8 for "[SEP]", all else 0; any other token predicts itself. `last_hidden_state` is a
