@@ -20,6 +20,7 @@ export interface Diversity {
 }
 
 export interface LengthBin {
+  /** Both ends are included: 0 to 4, 5 to 9. */
   readonly fromWords: number
   readonly toWords: number
   readonly texts: number
@@ -53,6 +54,8 @@ export interface RunReport {
     readonly finishedAt: string
     readonly seconds: number
     readonly command: string
+    /** sha256 (hex) of the config as it was resolved: two runs with the same hash asked for the same. */
+    readonly configHash: string
     readonly pretextVersion: string
     readonly dataset: string
     readonly seed: number
@@ -90,6 +93,8 @@ export interface RunReport {
     readonly completionTokens: number
     /** In US dollars by the dated price table; null where the model has no price. */
     readonly dollars: number | null
+    /** Date of that table (YYYY-MM-DD); null where no price was looked up. */
+    readonly pricesDate: string | null
   }
   readonly rounds: readonly RoundReport[]
   /** Mean distance of the consented texts to the final population and to the corpus. */
