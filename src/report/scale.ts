@@ -17,11 +17,13 @@ export function niceScale(
   if (options.zero || finite.length === 0) finite.push(0)
   let low = Math.min(...finite)
   let high = Math.max(...finite)
-  if (low === high) {
-    // One value alone: give it room, and keep zero as the floor of what cannot be negative.
-    const room = Math.abs(low) / 2 || 1
+  const size = Math.max(Math.abs(low), Math.abs(high))
+  if (high - low < 1e-9 * Math.max(size, 1)) {
+    // One value alone (or as good as): give it room, and keep zero as the floor of what is not negative.
+    const room = size < 1e-9 ? 1 : size / 2
+    if (low > -1e-9) low = options.zero ? 0 : Math.max(0, low - room)
+    else low -= room
     high += room
-    if (!(options.zero && low === 0)) low = low >= 0 ? Math.max(0, low - room) : low - room
   }
   const rough = (high - low) / (options.wanted ?? 4)
   const power = 10 ** Math.floor(Math.log10(rough))

@@ -6,7 +6,7 @@ function votes(round: number, sigma: number): readonly number[] {
   return Array.from({ length: 200 }, (_, i) => {
     const signal = 9 * Math.exp(-i / (6 + 3 * round))
     const noise = sigma * 2.3 * (1 - (2 * (i + 0.5)) / 200) ** 3
-    return Number((signal + noise).toFixed(4))
+    return Number((signal + noise).toFixed(4)) + 0
   })
 }
 
