@@ -63,7 +63,7 @@ export function samplesSection(report: RunReport): Markup {
   const last = report.rounds.at(-1)
   const side = (heading: string, samples: readonly string[]): Markup =>
     html`<div><h3>${heading}</h3>${texts(samples.map((text) => ({ text })))}</div>`
-  return html`<section id="samples"><h2>Samples</h2><p class="soft">All of these are synthetic; none is a private text.</p><h3>From the corpus</h3>${texts(report.corpus.samples)}${
+  return html`<section id="samples"><h2>Samples</h2><p class="soft">Written by the language model, or public texts where the run began with some; none is a private text.</p><h3>From the corpus</h3>${texts(report.corpus.samples)}${
     first && last && first !== last
       ? html`<div class="sides">${side(`First population (round ${first.round})`, first.samples)}${side(`Last population (round ${last.round})`, last.samples)}</div>`
       : first

@@ -212,7 +212,13 @@ export function diversitySection(report: RunReport): Markup {
     (d) => d.distinct1,
     (x) => decimal(x),
     'Different words divided by all words (distinct-1).',
-  )}${small('openings', 'Equal openings', (d) => d.equalOpenings, percent, 'Share of texts with the most common two-word opening; lower is better.')}</div>${figureTable(
+  )}${small(
+    'openings',
+    'Equal openings, %',
+    (d) => 100 * d.equalOpenings,
+    (x) => percent(x / 100),
+    'Share of texts with the most common two-word opening; lower is better.',
+  )}</div>${figureTable(
     ['Round', 'Distinct-1', 'Distinct-2', 'Equal openings', 'Most common opening'],
     [...rounds.map((round) => row(round.round, round.diversity)), row('corpus', corpus.diversity)],
   )}</section>\n`
