@@ -1,0 +1,125 @@
+// One attempt over HTTP, for both provider SDKs: a fetch whose failures are ProviderFailures (status, the provider's words,
+// Retry-After), with a time limit that covers the body too. SDKs lose the headers or keep the key in their errors.
+import { ProviderFailure, providerWords, retryAfterMs } from './failure.ts'
+
+export type Fetch = typeof globalThis.fetch
+
+export interface AttemptOptions {
+  readonly fetch: Fetch
+  readonly timeoutMs: number
+  readonly key: string | undefined
+  readonly keyName: string
+  readonly now: () => number
+}
+
+/** Runs `attempt` with a fetch of its own. Whatever goes wrong comes out as a ProviderFailure. */
+export async function overHttp<T>(
+  options: AttemptOptions,
+  attempt: (fetch: Fetch) => Promise<T>,
+): Promise<{ readonly value: T; readonly body: unknown }> {
+  const timeout = AbortSignal.timeout(options.timeoutMs)
+  // The first failure is the true one: SDKs wrap it, some twice.
+  let failure: ProviderFailure | undefined
+  const fail = (made: ProviderFailure): never => {
+    failure ??= made
+    throw failure
+  }
+  let body: unknown
+  try {
+    const value = await attempt(async (url, init) => {
+      let text: string
+      let response: Response
+      try {
+        response = await options.fetch(url, { ...init, signal: timeout })
+        text = await response.text()
+      } catch (error) {
+        return fail(timeout.aborted ? timedOut(options) : notReached(error, options))
+      }
+      if (!response.ok) return fail(refused(response, text, options))
+      body = parsed(text)
+      if (body === undefined) return fail(broken('an answer that is not JSON'))
+      const { status } = response
+      return new Response(text, { status, headers: { 'content-type': 'application/json' } })
+    })
+    return { value, body }
+  } catch (error) {
+    if (failure !== undefined) throw failure
+    if (error instanceof ProviderFailure) throw error
+    // The SDK's own check of its input or of the answer.
+    const words = providerWords((error as Error).message, options.key)
+    throw new ProviderFailure(`could not be used: ${words}`, {
+      retry: body === undefined ? 'never' : 'briefly',
+    })
+  }
+}
+
+/** An answer with status 200 that is no completion: worth a few attempts. */
+export function broken(what: string): ProviderFailure {
+  return new ProviderFailure(`sent ${what}`, {
+    retry: 'briefly',
+    hint: 'check llm.baseUrl and llm.api: something answered there, but not with completions',
+  })
+}
+
+function timedOut(options: AttemptOptions): ProviderFailure {
+  return new ProviderFailure(`did not answer within ${options.timeoutMs / 1000} seconds`, {
+    retry: 'patiently',
+    hint: 'raise llm.timeoutSeconds, or lower llm.concurrency, and run again with --resume',
+  })
+}
+
+function notReached(error: unknown, options: AttemptOptions): ProviderFailure {
+  const { message, cause } = error as Error
+  const { code, message: inner } = (cause ?? {}) as { code?: string; message?: string }
+  // An AggregateError (several addresses tried) has an empty message, but a code.
+  const words = providerWords(inner || code || message, options.key)
+  return new ProviderFailure(`could not be reached (${words})`, {
+    retry: 'patiently',
+    hint: 'check the network and llm.baseUrl, and run again with --resume',
+  })
+}
+
+function refused(response: Response, text: string, options: AttemptOptions): ProviderFailure {
+  const { status } = response
+  const { message, code } = providerMessage(text)
+  const words = providerWords(message || response.statusText, options.key)
+  const after = retryAfterMs(response.headers, options.now())
+  const spent = code === 'insufficient_quota' || status === 402
+  const again = [408, 409, 425, 429].includes(status) || status >= 500
+  const hint = spent
+    ? 'the account has no credit left: add some, and run again with --resume'
+    : hints(options)[status]
+  return new ProviderFailure(`answered ${status}${words === '' ? '' : `: ${words}`}`, {
+    status,
+    retry: again && !spent ? 'patiently' : 'never',
+    ...(after === undefined ? {} : { retryAfterMs: after }),
+    ...(hint === undefined ? {} : { hint }),
+  })
+}
+
+function hints({ key, keyName }: AttemptOptions): Readonly<Record<number, string>> {
+  return {
+    400: 'the endpoint does not take one of the settings under llm, or the prompt is too long for the model',
+    401: `check the key in the environment variable ${keyName}${key === undefined ? ' (it is not set)' : ''}`,
+    403: `the key in the environment variable ${keyName} may not use this model`,
+    404: 'check llm.model and llm.baseUrl',
+    422: 'the endpoint does not take one of the settings under llm',
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) ?? undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** `{error: {message, code}}`, `{error: "..."}`, `{message}`, `{detail}`; anything else (HTML) is left out. */
+function providerMessage(text: string): { readonly message: string; readonly code: unknown } {
+  const body = parsed(text) as { error?: unknown; message?: unknown; detail?: unknown } | undefined
+  const error = body?.error as { message?: unknown; code?: unknown } | string | null | undefined
+  const inner = typeof error === 'object' ? error?.message : error
+  const message = [inner, body?.message, body?.detail].find((value) => typeof value === 'string')
+  return { message: String(message ?? ''), code: typeof error === 'object' ? error?.code : undefined }
+}

@@ -1,0 +1,172 @@
+// The embedded language model: a GGUF file run by llama.cpp inside this process (node-llama-cpp, an optional dependency).
+// Several sequences are evaluated together; a request takes the sequence that already holds most of its prompt.
+import { basename } from 'node:path'
+import type { LlamaContext, LlamaModel, Token } from 'node-llama-cpp'
+import { PretextError } from '../errors.ts'
+import { ignoreEvents, type OnEvent } from '../events.ts'
+import { promptTokens } from './llama-prompt.ts'
+import { type Sequence, sequencePool } from './llama-sequences.ts'
+import type { Completion, CompletionRequest, LanguageModel, Sampling } from './model.ts'
+import { checkRequest } from './request.ts'
+import { growingText } from './stop.ts'
+
+export interface LlamaOptions {
+  readonly modelPath: string
+  /** Of the file: part of the model's id. The model store has verified it. */
+  readonly sha256: string
+  /** Requests evaluated together; default 8. Each has a context of its own in memory. */
+  readonly sequences?: number
+  /** Prompt and completion of one request together; default 2048. */
+  readonly contextTokens?: number
+  /** Default: the cores that are good at arithmetic. */
+  readonly threads?: number
+  readonly gpu?: 'auto' | false
+  readonly onEvent?: OnEvent
+}
+
+type NodeLlamaCpp = typeof import('node-llama-cpp')
+
+export async function createLlamaModel(options: LlamaOptions): Promise<LanguageModel> {
+  const { modelPath, sha256, sequences = 8, contextTokens = 2048, threads, gpu = 'auto' } = options
+  const onEvent = options.onEvent ?? ignoreEvents
+  const library = await loadLibrary()
+  const llama = await library.getLlama({
+    gpu,
+    // Never fetch or compile anything during a run; never print.
+    build: 'never',
+    skipDownload: true,
+    progressLogs: false,
+    logLevel: library.LlamaLogLevel.error,
+    logger: (_level, message) => onEvent({ type: 'warning', message: `llama.cpp: ${message.trim()}` }),
+    // 0: this is the only context, so nothing shares its threads. (Otherwise four at least, even on two cores.)
+    maxThreads: 0,
+  })
+  let model: LlamaModel
+  let context: LlamaContext
+  try {
+    model = await llama.loadModel({ modelPath })
+    context = await model.createContext({
+      sequences,
+      contextSize: contextTokens,
+      ...(threads === undefined ? {} : { threads }),
+    })
+  } catch (error) {
+    await llama.dispose()
+    throw new PretextError(
+      `could not load the language model ${basename(modelPath)}: ${(error as Error).message}`,
+      {
+        code: 'dependency',
+        hint: 'the file must be a GGUF that llama.cpp can run; if memory is short, lower llm.concurrency or llm.contextTokens',
+        cause: error,
+      },
+    )
+  }
+  const pool = sequencePool(context, sequences)
+  const chat = library.resolveChatWrapper(model, { warningLogs: false })
+
+  async function complete(
+    request: CompletionRequest,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Completion> {
+    checkRequest(request)
+    const { tokens, stop } = promptTokens(library, model, chat, request)
+    if (tokens.length >= contextTokens) throw tooLong(tokens.length, contextTokens)
+    return pool.use(tokens, signal, (sequence) =>
+      generate(sequence, tokens, { ...request, stop }, contextTokens, signal),
+    )
+  }
+
+  return {
+    id: `llama:${basename(modelPath)}@sha256:${sha256.slice(0, 16)}`,
+    input: 'completion',
+    concurrency: sequences,
+    complete,
+    async dispose() {
+      await pool.close()
+      await context.dispose()
+      await model.dispose()
+      await llama.dispose()
+    },
+  }
+}
+
+async function generate(
+  sequence: Sequence,
+  prompt: readonly Token[],
+  request: CompletionRequest,
+  contextTokens: number,
+  signal: AbortSignal | undefined,
+): Promise<Completion> {
+  const { model } = sequence
+  const text = growingText(request.stop)
+  const most = Math.min(request.maxTokens, contextTokens - prompt.length)
+  const counts = { promptTokens: prompt.length, cached: false }
+  const tokens = prompt.slice(-DETOKENISER_CONTEXT)
+  let shown = tokens.length
+  let generated = 0
+  const rest = await sequence.reuse(prompt)
+  // Ends by itself at the end of the text (EOS, EOT).
+  for await (const token of sequence.evaluate(rest, samplerOptions(request.sampling, request.seed))) {
+    signal?.throwIfAborted()
+    // A control token begins something that is not this text, such as the next turn of a conversation.
+    if (model.isSpecialToken(token)) break
+    tokens.push(token)
+    const full = ++generated === most
+    const before = tokens.slice(Math.max(0, shown - DETOKENISER_CONTEXT), shown)
+    const piece = model.detokenize(tokens.slice(shown), false, before)
+    // Bytes that are not yet a whole character wait for the next tokens.
+    if (full || !piece.endsWith('\ufffd') || tokens.length - shown === LONGEST_CHARACTER) {
+      shown = tokens.length
+      if (text.add(piece)) break
+    }
+    if (full) return { text: text.text, finish: 'length', completionTokens: generated, ...counts }
+  }
+  return { text: text.text, finish: 'stop', completionTokens: generated, ...counts }
+}
+
+/** Whether a piece begins with a space can depend on what came before it. */
+const DETOKENISER_CONTEXT = 4
+/** In tokens of a byte each. */
+const LONGEST_CHARACTER = 4
+
+/** Of a vocabulary of tens of thousands, those that can matter after a cut-off by cumulative probability. */
+const CANDIDATES = 4096
+
+/**
+ * node-llama-cpp's own defaults are topK 40 and topP 0.95, and a topK of 0 sorts the whole vocabulary for every token
+ * (three times slower than all else together); only null leaves the step out. topP sorts too: cutting at the 4096 best
+ * first, which hold all but some thousandth of the probability, makes that cheap.
+ */
+function samplerOptions({ temperature, topP, minP = 0, topK = 0 }: Sampling, seed: number) {
+  const bestFirst = topK > 0 ? topK : topP < 1 ? CANDIDATES : null
+  return {
+    temperature,
+    minP,
+    topK: bestFirst,
+    topP: topP < 1 ? topP : null,
+    // llama.cpp takes 32 bits, of which all ones mean "draw one yourself".
+    seed: seed % 0xffff_ffff,
+  } as { temperature: number; minP: number; topK: number; topP: number; seed: number }
+}
+
+function tooLong(tokens: number, contextTokens: number): PretextError {
+  return new PretextError(
+    `expected a prompt of fewer than ${contextTokens} tokens (llm.contextTokens), got one of ${tokens}`,
+    { code: 'config', hint: 'raise llm.contextTokens, or put fewer or shorter examples into the prompt' },
+  )
+}
+
+async function loadLibrary(): Promise<NodeLlamaCpp> {
+  try {
+    return await import('node-llama-cpp')
+  } catch (error) {
+    throw new PretextError(
+      'the embedded language model needs the package node-llama-cpp, which is not installed',
+      {
+        code: 'dependency',
+        hint: 'npm install node-llama-cpp@3, or use another llm.provider',
+        cause: error,
+      },
+    )
+  }
+}
