@@ -12,8 +12,8 @@ export type Accepted = { readonly text: string } | { readonly rejected: Rejectio
 
 const SPECIAL_TOKENS = /<\|[^|<>]{1,40}\|>|<\/?s>|\[\/?INST\]|<pad>|<unk>|<mask>/g
 const CHATTER =
-  /^(?:(?:sure|certainly|of course|okay|ok|absolutely)\b[^.!:\n]{0,80}[.!:]\s*|here(?:'s| is| are)\b[^.:\n]{0,80}:\s*)/i
-const NUMBERING = /^(?:original\s+)?(?:text\s+)?sample\s*\d*\s*[:.)-]?\s*/i
+  /^(?:(?:(?:sure|certainly|of course|okay|ok|absolutely)\b[^.!:\n]{0,80}[.!:]|here(?:'s| is| are)\b[^.:\n]{0,80}:)\s*)+/i
+const NUMBERING = /^(?:original text sample\s*\d*|(?:text )?sample\s+\d+)\s*[:.)-]?\s*/i
 const REFUSAL =
   /\b(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:no|')t|am an ai)|as an? (?:ai|language model|assistant)|i (?:cannot|can't) (?:assist|help|provide|fulfil))/i
 

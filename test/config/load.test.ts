@@ -36,7 +36,9 @@ describe('config', () => {
     expect(problemsOf(good.replace('  epsilon: 1\n', ''))).toEqual([
       'my.yaml:6:1: privacy: expected either epsilon or noiseMultiplier (there is no default)',
     ])
-    expect(problemsOf(good.replace('  delta: 1e-6\n', ''))[0]).toMatch(/^my\.yaml:6:1: privacy\.delta: expected a number strictly between 0 and 1, got undefined/)
+    expect(problemsOf(good.replace('  delta: 1e-6\n', ''))[0]).toMatch(
+      /^my\.yaml:6:1: privacy\.delta: expected a number strictly between 0 and 1, got undefined/,
+    )
   })
 
   it('reports every problem at once, with its place, and the key that was meant', () => {
@@ -57,24 +59,54 @@ describe('config', () => {
   it.each([
     ['epsilon: 1', 'epsilon: 0', 'my.yaml:8:3: privacy.epsilon: expected a number greater than 0, got 0'],
     ['epsilon: 1', 'epsilon: -2', 'my.yaml:8:3: privacy.epsilon: expected a number greater than 0, got -2'],
-    ['epsilon: 1', 'epsilon: .inf', 'my.yaml:8:3: privacy.epsilon: epsilon = infinity releases exact votes: only with data.simulation: true'],
-    ['delta: 1e-6', 'delta: 1', 'my.yaml:9:3: privacy.delta: expected a number strictly between 0 and 1, got 1'],
-    ['delta: 1e-6', 'delta: 0', 'my.yaml:9:3: privacy.delta: expected a number strictly between 0 and 1, got 0'],
-    [', client: c', '', 'my.yaml:4:3: data.private: unit "client" needs the client column: set data.private.client, or unit: record'],
-    ['  public: { path: p.jsonl }\n', '', 'my.yaml:2:1: data: the initial population comes from public texts: set data.public, or evolution.initial.from: zero-shot'],
+    [
+      'epsilon: 1',
+      'epsilon: .inf',
+      'my.yaml:8:3: privacy.epsilon: epsilon = infinity releases exact votes: only with data.simulation: true',
+    ],
+    [
+      'delta: 1e-6',
+      'delta: 1',
+      'my.yaml:9:3: privacy.delta: expected a number strictly between 0 and 1, got 1',
+    ],
+    [
+      'delta: 1e-6',
+      'delta: 0',
+      'my.yaml:9:3: privacy.delta: expected a number strictly between 0 and 1, got 0',
+    ],
+    [
+      ', client: c',
+      '',
+      'my.yaml:4:3: data.private: unit "client" needs the client column: set data.private.client, or unit: record',
+    ],
+    [
+      '  public: { path: p.jsonl }\n',
+      '',
+      'my.yaml:2:1: data: the initial population comes from public texts: set data.public, or evolution.initial.from: zero-shot',
+    ],
     ['name: test', 'name: a b', 'my.yaml:1:1: name: expected letters, digits, ".", "_" or "-"'],
-    ['name: test', 'name: test\nhistogram: { clip: 2 }', 'my.yaml:2:14: histogram.clip: clip belongs to vote: counts, got vote: normalised'],
+    [
+      'name: test',
+      'name: test\nhistogram: { clip: 2 }',
+      'my.yaml:2:14: histogram.clip: clip belongs to vote: counts, got vote: normalised',
+    ],
   ])('refuses %s -> %s', (from, to, message) => {
     expect(problemsOf(good.replace(from, to))).toEqual([message])
   })
 
   it('takes overrides by --set, and names the command line in their errors', () => {
-    const { config } = parseConfig(good, 'my.yaml', { set: ['evolution.rounds=3', 'privacy.epsilon=2.5', 'evolution.population=[8, 4]'] })
+    const { config } = parseConfig(good, 'my.yaml', {
+      set: ['evolution.rounds=3', 'privacy.epsilon=2.5', 'evolution.population=[8, 4]'],
+    })
     expect(config.evolution.rounds).toBe(3)
     expect(config.privacy.epsilon).toBe(2.5)
     expect(config.evolution.population).toEqual([8, 4])
-    expect(() => parseConfig(good, 'my.yaml', { set: ['rounds'] })).toThrow('expected --set key.key=value, got "rounds"')
-    expect(problemsOf(good, ['evolution.ruonds=3']).join()).toMatch(/unknown key "evolution\.ruonds"; did you mean "rounds"\?/)
+    expect(() => parseConfig(good, 'my.yaml', { set: ['rounds'] })).toThrow(
+      'expected --set key.key=value, got "rounds"',
+    )
+    expect(problemsOf(good, ['evolution.ruonds=3']).join()).toMatch(
+      /unknown key "evolution\.ruonds"; did you mean "rounds"\?/,
+    )
   })
 
   it('points at broken YAML', () => {
@@ -87,6 +119,8 @@ describe('config', () => {
     await writeFile(file, good)
     const loaded = await loadConfig(file)
     expect(loaded.path('../x')).toBe(join(folder, '../x'))
-    await expect(loadConfig(join(folder, 'none.yaml'))).rejects.toThrow('none.yaml: expected a config file, could not read one')
+    await expect(loadConfig(join(folder, 'none.yaml'))).rejects.toThrow(
+      'none.yaml: expected a config file, could not read one',
+    )
   })
 })

@@ -1,0 +1,11 @@
+// The public API of pretext: the same job as the command line, in a few lines. See also pretext/privacy.
+export { type LoadedConfig, type LoadOptions, loadConfig } from './config/load.ts'
+export { type Config, ConfigSchema } from './config/schema.ts'
+export { ERROR_CODES, type ErrorCode, PretextError } from './errors.ts'
+export type { OnEvent, PretextEvent } from './events.ts'
+export type { CorpusRow } from './generate/writers/row.ts'
+export type { RunReport } from './report/data.ts'
+export { type GenerateOptions, type GenerateResult, generate } from './run/generate.ts'
+export { type Plan, planRun } from './run/plan.ts'
+export { readCorpus, readRunReport } from './run/read-run.ts'
+export { VERSION } from './version.ts'
