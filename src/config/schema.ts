@@ -200,6 +200,9 @@ const Llm = z.strictObject({
 const Generate = z.strictObject({
   texts: positive.default(1000).describe('Size of the corpus'),
   examples: positive.default(3).describe('Survivors in each prompt'),
+  perPrompt: positive
+    .default(1)
+    .describe('Texts asked from each prompt; more save prompt tokens and cost variety'),
   maxTokens: positive.default(85),
   minWords: positive.default(8),
   maxWords: positive.default(60),

@@ -19,6 +19,8 @@ export interface ExpansionOptions {
   readonly texts: number
   /** Survivors in each prompt. */
   readonly examples: number
+  /** Texts asked from each prompt, by different seeds. */
+  readonly perPrompt: number
   readonly template: PromptTemplate
   readonly model: LanguageModel
   readonly sampling: Sampling
@@ -130,17 +132,28 @@ function* expansionRequests(
     const label = nextLabel(labels.shares, turns, open)
     if (label === undefined) return
     turns[label] = (turns[label] as number) + 1
-    const random = options.random.fork('expansion', i)
-    const examples = random.sample(byLabel[label] as Candidate[], options.examples).map((seed) => seed.text)
+    const examples = options.random
+      .fork('expansion', label, promptOf((turns[label] as number) - 1, options.perPrompt))
+      .sample(byLabel[label] as Candidate[], options.examples)
+      .map((seed) => seed.text)
     prompts.push({ examples, label })
     const name = labels.names[label]
     yield {
       ...renderPrompt(template, model.input, { examples, label: name }),
       sampling,
       maxTokens,
-      seed: random.integer(2 ** 31),
+      seed: options.random.fork('expansion-seed', i).integer(2 ** 31),
     }
   }
+}
+
+/** Prompts taken in turn, so that one is free again, its evaluation still in memory, when it is asked again. */
+const TURN = 8
+
+/** Number of the prompt of request `i`: `TURN` prompts, each asked once, then again, `perPrompt` times in all. */
+function promptOf(i: number, perPrompt: number): number {
+  const block = Math.floor(i / (TURN * perPrompt))
+  return block * TURN + (i % TURN)
 }
 
 function nextLabel(

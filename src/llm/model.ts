@@ -42,8 +42,8 @@ export interface Completion {
 export interface LanguageModel {
   /** Names provider, model and version (sha256 of a local file): part of every cache key. */
   readonly id: string
-  /** What input it is at its best with; a `prompt` is wrapped as one user message for a chat model. */
-  readonly input: 'completion' | 'chat'
+  /** What input it takes; a `prompt` is wrapped as one user message for a chat model. */
+  readonly input: 'completion' | 'chat' | 'both'
   /** How many requests it works on at once. */
   readonly concurrency: number
   /**

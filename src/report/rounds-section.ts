@@ -1,8 +1,9 @@
 // What happened round by round: spend, noisy votes, distance of the consented texts, diversity. All of it was released
 // with noise, is synthetic, or comes from consented texts.
-import { diversityWarning } from '../evolution/diversity.ts'
+
 import { barChart, lineChart } from './chart.ts'
 import type { Diversity, Interval, RoundReport, RunReport } from './data.ts'
+import { diversityWarning } from './diversity.ts'
 import { count, decimal, deltaText, epsilonText, percent } from './figures.ts'
 import { html, type Insert, type Markup } from './markup.ts'
 

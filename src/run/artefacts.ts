@@ -2,7 +2,6 @@
 import type { LoadedConfig } from '../config/load.ts'
 import { writeDurable } from '../durable.ts'
 import type { OnEvent } from '../events.ts'
-import { diversity, diversityWarning } from '../evolution/diversity.ts'
 import type { Labels } from '../evolution/labels.ts'
 import type { Population } from '../evolution/population.ts'
 import type { Expansion } from '../generate/expansion.ts'
@@ -14,6 +13,7 @@ import { readLedger, spentEpsilon } from '../privacy/ledger.ts'
 import { seededRandom } from '../random.ts'
 import { renderCard } from '../report/card.ts'
 import type { LengthBin, RoundReport, RunReport } from '../report/data.ts'
+import { diversity, diversityWarning } from '../report/diversity.ts'
 import { renderReport } from '../report/html.ts'
 import { reportJson } from '../report/json.ts'
 import { countWords } from '../texts/words.ts'
@@ -71,6 +71,7 @@ export async function writeArtefacts(task: ArtefactsTask): Promise<GenerateResul
     renderCard(report, {
       language: task.loaded.config.generate.language,
       license: task.loaded.config.generate.licence,
+      dataFile: 'synthetic.parquet',
     }),
   )
   onEvent({ type: 'artefact', kind: 'corpus', path: corpus })

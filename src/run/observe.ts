@@ -9,12 +9,12 @@ import {
   nearestDistances,
 } from '../evaluate/consented-distance.ts'
 import type { OnEvent } from '../events.ts'
-import { diversity, diversityWarning } from '../evolution/diversity.ts'
 import type { Population } from '../evolution/population.ts'
 import type { RoundResult } from '../evolution/round.ts'
 import { noisyVotes } from '../histogram/noise.ts'
 import type { Random } from '../random.ts'
 import type { Interval, RoundReport } from '../report/data.ts'
+import { diversity, diversityWarning } from '../report/diversity.ts'
 import type { ConsentedTexts } from '../texts/private-texts.ts'
 
 const SAMPLES = 8

@@ -162,7 +162,8 @@ async function promptTokensOf(
 ): Promise<number> {
   const template = await loadTemplate(name, folder)
   const { minWords, maxWords } = config.evolution.variation
-  const input = config.llm.provider === 'openai' && config.llm.api !== 'completions' ? 'chat' : 'completion'
+  const { provider, api } = config.llm
+  const input = provider === 'llama' ? 'both' : api === 'completions' ? 'completion' : 'chat'
   const shown = name === 'few-shot' || name === 'continue-prefix' ? texts : Math.min(texts, 1)
   const rendered = renderPrompt(template, input, {
     examples: Array.from({ length: name === 'few-shot' ? texts : 0 }, () => ''),

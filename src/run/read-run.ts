@@ -1,6 +1,8 @@
 // A finished run, read back: its report and its corpus.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import { PretextError } from '../errors.ts'
 import type { CorpusRow } from '../generate/writers/row.ts'
 import type { RunReport } from '../report/data.ts'
@@ -28,4 +30,10 @@ export async function readCorpus(folder: string): Promise<CorpusRow[]> {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as CorpusRow)
+}
+
+/** The config that a run was made with, as resolved when it began. */
+export async function readRunConfig(folder: string): Promise<Config> {
+  const file = join(folder, 'config.yaml')
+  return parseConfig(await readFile(file, 'utf8'), file).config
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { accept, normalisedText } from '../../src/evolution/accept.ts'
-import { diversity, diversityWarning } from '../../src/evolution/diversity.ts'
+import { diversity, diversityWarning } from '../../src/report/diversity.ts'
 
 const limits = { minWords: 4, maxWords: 12 }
 const text = (raw: string, finish: 'stop' | 'length' | 'filtered' = 'stop', sources: string[] = []) => {

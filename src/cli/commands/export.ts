@@ -1,6 +1,6 @@
 // pretext export RUN: the corpus in the form that other tools want.
 import { exportCorpus } from '../../generate/writers/export-corpus.ts'
-import { readCorpus, readRunReport } from '../../run/read-run.ts'
+import { readCorpus, readRunConfig, readRunReport } from '../../run/read-run.ts'
 import { defineCommand, outputOf } from '../context.ts'
 
 const FORMATS = ['jsonl', 'csv', 'parquet', 'openai', 'dataset', 'hub'] as const
@@ -32,8 +32,10 @@ export const exportCommand = defineCommand({
     const output = outputOf(args)
     const report = await readRunReport(args.run)
     const rows = await readCorpus(args.run)
+    const { language, licence } = (await readRunConfig(args.run)).generate
     const target = await exportCorpus(rows, args.format, args.to, {
       report,
+      card: { language, license: licence },
       onEvent: output.onEvent,
       private: !args.public,
       ...(args.instruction === undefined ? {} : { instruction: args.instruction }),

@@ -4,9 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { PretextError } from '../../errors.ts'
-import type { CompletionInput } from '../../llm/model.ts'
+import type { CompletionInput, LanguageModel } from '../../llm/model.ts'
 
 const Template = z.strictObject({
+  /** Which of the two a model gets that takes both. */
+  prefer: z.enum(['completion', 'chat']).default('completion'),
   completion: z.strictObject({ prompt: z.string(), stop: z.array(z.string()).max(4) }),
   chat: z.strictObject({
     system: z.string(),
@@ -59,7 +61,7 @@ export interface PromptValues {
 /** The prompt for the kind of input that the model takes, and where it should stop. */
 export function renderPrompt(
   template: PromptTemplate,
-  input: 'completion' | 'chat',
+  input: LanguageModel['input'],
   { examples = [], label, values = {} }: PromptValues,
 ): { readonly input: CompletionInput; readonly stop: readonly string[] } {
   const all = {
@@ -71,7 +73,7 @@ export function renderPrompt(
     label: label ?? '',
     about: label === undefined ? '' : fill(template.label, { label }),
   }
-  if (input === 'completion') {
+  if ((input === 'both' ? template.prefer : input) === 'completion') {
     const { prompt, stop } = template.completion
     return { input: { prompt: fill(prompt, all) }, stop }
   }

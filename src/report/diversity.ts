@@ -1,6 +1,6 @@
 // How varied a set of synthetic texts is. A sampler's cut-offs feed back through the rounds, so this is tracked and
 // warned about in every round.
-import type { Diversity } from '../report/data.ts'
+import type { Diversity } from './data.ts'
 
 function words(text: string): string[] {
   return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
