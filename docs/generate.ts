@@ -35,7 +35,11 @@ function rows(schema: Schema, prefix: string): string[] {
     const name = prefix === '' ? key : `${prefix}.${key}`
     if (value.properties !== undefined) return rows(value, name)
     const required = schema.required?.includes(key) === true && value.default === undefined
-    const fallback = required ? '**required**' : value.default === undefined ? '' : `\`${JSON.stringify(value.default)}\``
+    const fallback = required
+      ? '**required**'
+      : value.default === undefined
+        ? ''
+        : `\`${JSON.stringify(value.default)}\``
     const union = (value.anyOf ?? value.oneOf ?? []).flatMap((option) => rows(option, name))
     return [`| \`${name}\` | ${typeOf(value)} | ${fallback} | ${value.description ?? ''} |`, ...union]
   })
@@ -45,8 +49,12 @@ function configPage(): string {
   const schema = configJsonSchema() as Schema
   const sections = Object.entries(schema.properties ?? {}).filter(([key]) => key !== '$schema')
   const tables = sections.map(([key, value]) => {
-    const own = value.properties === undefined ? rows({ properties: { [key]: value }, required: schema.required ?? [] }, '') : rows(value, key)
-    const heading = value.description === undefined || value.properties === undefined ? '' : `${value.description}.\n\n`
+    const own =
+      value.properties === undefined
+        ? rows({ properties: { [key]: value }, required: schema.required ?? [] }, '')
+        : rows(value, key)
+    const heading =
+      value.description === undefined || value.properties === undefined ? '' : `${value.description}.\n\n`
     return `## ${key}\n\n${heading}| key | type | default | meaning |\n| --- | --- | --- | --- |\n${own.join('\n')}\n`
   })
   return `# Config\n\nOne YAML file describes a run. Unknown keys are errors, with the key that was probably meant; all errors come at once with\nfile, line and column. Paths are relative to the config file. \`--set key.key=value\` overrides a key. Epsilon and delta have\nno default. The files in \`configs/\` are examples of one screen each; editors complete keys from \`configs/pretext.schema.json\`.\n\n${tables.join('\n')}`
@@ -64,7 +72,9 @@ async function cliPage(): Promise<string> {
 }
 
 function exitCodesPage(): string {
-  const lines = Object.entries(ERROR_CODES).map(([code, { exitCode, meaning }]) => `| ${exitCode} | ${code} | ${meaning} |`)
+  const lines = Object.entries(ERROR_CODES).map(
+    ([code, { exitCode, meaning }]) => `| ${exitCode} | ${code} | ${meaning} |`,
+  )
   return `# Exit codes\n\n| exit code | code in \`--json\` | meaning |\n| --- | --- | --- |\n| 0 | | all is well |\n${lines.join('\n')}\n`
 }
 

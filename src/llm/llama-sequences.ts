@@ -1,11 +1,17 @@
 // The sequences of a llama.cpp context as a pool: each works on one request at a time and keeps what it evaluated, so that
 // a prompt that begins like an earlier one (the same examples, the same instructions) is evaluated from there on only.
-import type { LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp'
+import type {
+  CustomBatchingPrioritizationStrategy,
+  LlamaContext,
+  LlamaContextSequence,
+  LlamaModel,
+  Token,
+} from 'node-llama-cpp'
 
 export interface Sequence {
   readonly model: LlamaModel
-  /** Keeps what it has in common with `tokens` and returns the rest, the last token at least. */
-  reuse(tokens: readonly Token[]): Promise<Token[]>
+  /** Evaluates all of a prompt but its last token, or what is missing of it; returns that token. */
+  begin(prompt: readonly Token[]): Promise<Token[]>
   evaluate: LlamaContextSequence['evaluate']
 }
 
@@ -67,23 +73,35 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
     next?.start(take(next.tokens))
   }
 
+  async function use<T>(
+    tokens: readonly Token[],
+    signal: AbortSignal | undefined,
+    work: (sequence: Sequence) => Promise<T>,
+  ): Promise<T> {
+    let sequence = await turn([...tokens], signal)
+    try {
+      if (closed) throw closedError()
+      return await work(asSequence(sequence))
+    } catch (error) {
+      // What it holds is unknown after a failure: the next request gets a fresh one.
+      await sequence.dispose().catch(() => {})
+      if (!closed) sequence = context.getSequence()
+      throw error
+    } finally {
+      giveBack(sequence)
+    }
+  }
+
   return {
     async use(tokens, signal, work) {
       if (closed) throw closedError()
       signal?.throwIfAborted()
-      let sequence = await turn([...tokens], signal)
-      const done = work(asSequence(sequence))
-      working.add(done)
+      const used = use(tokens, signal, work)
+      working.add(used)
       try {
-        return await done
-      } catch (error) {
-        // What it holds is unknown after a failure: the next request gets a fresh one.
-        await sequence.dispose().catch(() => {})
-        if (!closed) sequence = context.getSequence()
-        throw error
+        return await used
       } finally {
-        working.delete(done)
-        giveBack(sequence)
+        working.delete(used)
       }
     },
     async close() {
@@ -94,14 +112,36 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
   }
 }
 
+/** How many tokens of a sequence were a prompt and evaluated together; what it wrote came one at a time. */
+const prefilled = new WeakMap<LlamaContextSequence, number>()
+
 function asSequence(sequence: LlamaContextSequence): Sequence {
   return {
     model: sequence.model,
-    async reuse(tokens) {
-      // Without shifting: tokens that moved would be evaluated at other positions than in a fresh sequence.
-      await sequence.adaptStateToTokens(tokens.slice(0, -1), false)
-      return tokens.slice(sequence.nextTokenIndex)
+    async begin(tokens) {
+      const last = tokens.length - 1
+      const wanted = tokens.slice(0, last)
+      const common = sequence.compareContextTokens(wanted).firstDifferentIndex
+      let kept = Math.min(common, prefilled.get(sequence) ?? 0)
+      // A token that is evaluated alone comes out a little different from one among others.
+      if (last - kept === 1 && kept > 0) kept--
+      await sequence.eraseContextTokenRanges([{ start: kept, end: sequence.nextTokenIndex }])
+      const rest = wanted.slice(sequence.nextTokenIndex)
+      if (rest.length > 0) await sequence.evaluateWithoutGeneratingNewTokens(rest)
+      prefilled.set(sequence, last)
+      return tokens.slice(last)
     },
     evaluate: (tokens, options) => sequence.evaluate(tokens, options),
   }
+}
+
+/**
+ * Prompts are evaluated one after the other and before the next step of all texts together. Mixed batches would be split
+ * where the timing wants it, and the last bits of a token's state, which draws can hang on, depend on that.
+ */
+export const promptsFirst: CustomBatchingPrioritizationStrategy = ({ items, size }) => {
+  const prompt = items.find((item) => item.tokens.length > 1)
+  if (prompt === undefined) return items.map((item) => ({ item, processAmount: 1 }))
+  const { length } = prompt.tokens
+  return [{ item: prompt, processAmount: length === size + 1 ? size - 1 : Math.min(size, length) }]
 }

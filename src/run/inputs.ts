@@ -18,21 +18,24 @@ export interface Inputs {
 export async function readInputs({ config, path }: LoadedConfig, signal?: AbortSignal): Promise<Inputs> {
   const { data, privacy, evolution } = config
   const limits = { minWords: data.minWords, maxWords: data.maxWords }
-  const labels = evolution.labels?.values
-  const options = (source: typeof data.private) => ({
-    ...limits,
-    path: [source.path].flat().map(path),
-    format: source.format,
-    columns: {
-      text: source.text,
-      client: source.client,
-      label: labels === undefined ? undefined : source.label,
-    },
-    unit: privacy.unit,
-    labels,
-    onBadRow: source.onBadRow,
-    signal,
-  })
+  const options = (source: typeof data.private) => {
+    // Consented texts need no labels: their distance to the population is the same for all.
+    const labels = source.label === undefined ? undefined : evolution.labels?.values
+    return {
+      ...limits,
+      path: [source.path].flat().map(path),
+      format: source.format,
+      columns: {
+        text: source.text,
+        client: source.client,
+        label: labels === undefined ? undefined : source.label,
+      },
+      unit: privacy.unit,
+      labels,
+      onBadRow: source.onBadRow,
+      signal,
+    }
+  }
   const own = data.simulation
     ? await readTexts({ ...options(data.private), kind: 'simulation' })
     : await readTexts({ ...options(data.private), kind: 'private' })

@@ -69,7 +69,9 @@ export function renderError(error: PretextError, json: boolean): string {
 }
 
 export function bold(text: string, colour?: 'red' | 'yellow' | 'green'): string {
-  return styleText(colour === undefined ? 'bold' : ['bold', colour], text, { stream: process.stderr })
+  // One style a call: with a list, Node 20 does not look at the stream and NO_COLOR.
+  const strong = styleText('bold', text, { stream: process.stderr })
+  return colour === undefined ? strong : styleText(colour, strong, { stream: process.stderr })
 }
 
 /** A path as the user would type it. */
