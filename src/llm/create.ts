@@ -92,6 +92,7 @@ async function openProvider(
     extraBody,
     env: deps.env,
     fetch: deps.fetch,
+    now: deps.time?.now,
   }
   switch (config.provider) {
     case 'llama': {

@@ -12,11 +12,11 @@ export interface AttemptOptions {
   readonly now: () => number
 }
 
-/** Runs `attempt` with a fetch of its own. Whatever goes wrong comes out as a ProviderFailure. */
-export async function overHttp<T>(
+/** Runs `attempt` with a fetch of its own and returns the body of its last answer. Throws ProviderFailures only. */
+export async function overHttp(
   options: AttemptOptions,
-  attempt: (fetch: Fetch) => Promise<T>,
-): Promise<{ readonly value: T; readonly body: unknown }> {
+  attempt: (fetch: Fetch) => Promise<unknown>,
+): Promise<unknown> {
   const timeout = AbortSignal.timeout(options.timeoutMs)
   // The first failure is the true one: SDKs wrap it, some twice.
   let failure: ProviderFailure | undefined
@@ -26,7 +26,7 @@ export async function overHttp<T>(
   }
   let body: unknown
   try {
-    const value = await attempt(async (url, init) => {
+    await attempt(async (url, init) => {
       let text: string
       let response: Response
       try {
@@ -41,15 +41,14 @@ export async function overHttp<T>(
       const { status } = response
       return new Response(text, { status, headers: { 'content-type': 'application/json' } })
     })
-    return { value, body }
+    return body
   } catch (error) {
     if (failure !== undefined) throw failure
     if (error instanceof ProviderFailure) throw error
-    // The SDK's own check of its input or of the answer.
+    // SDKs refuse answers for fields that servers leave out and nobody here reads.
+    if (typeof body === 'object' && body !== null && 'choices' in body) return body
     const words = providerWords((error as Error).message, options.key)
-    throw new ProviderFailure(`could not be used: ${words}`, {
-      retry: body === undefined ? 'never' : 'briefly',
-    })
+    throw new ProviderFailure(`could not be used: ${words}`, { retry: 'never' })
   }
 }
 

@@ -65,7 +65,7 @@ export async function createHuggingFaceModel(options: HuggingFaceOptions): Promi
     }
     const attempt = { fetch, timeoutMs: timeoutSeconds * 1000, key, keyName, now }
     // The SDK drops why a text ended and what it cost; the body still has both.
-    const { body } = await overHttp(attempt, (fetchOnce): Promise<unknown> => {
+    const body = await overHttp(attempt, (fetchOnce): Promise<unknown> => {
       const how = { fetch: fetchOnce, retry_on_error: false }
       if (api === 'completions') {
         const parameters = { ...common, max_new_tokens: maxTokens, ...options.extraBody }

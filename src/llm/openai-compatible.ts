@@ -90,7 +90,7 @@ export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptio
       keyName,
       now,
     }
-    const { body: answer } = await overHttp(attempt, (fetchOnce) => {
+    const answer = await overHttp(attempt, (fetchOnce) => {
       const client = new OpenAI({
         apiKey: key ?? 'none',
         baseURL: baseUrl,
