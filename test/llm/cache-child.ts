@@ -1,6 +1,6 @@
 // A process of its own for cache.test.ts: 60 requests through the cache to the server, each reported when it is returned.
 // With a third argument, its files may not grow beyond so many bytes.
-import { execFileSync } from 'node:child_process'
+import { execSync } from 'node:child_process'
 import { completeAll } from '../../src/llm/complete-all.ts'
 import { createLanguageModel } from '../../src/llm/create.ts'
 import { request } from './requests.ts'
@@ -10,7 +10,7 @@ const { model } = await createLanguageModel(
   { provider: 'openai', model: 'small', baseUrl, concurrency: 4 },
   { cacheFile, env: {} },
 )
-if (largestFile !== undefined) execFileSync('prlimit', ['--pid', `${process.pid}`, `--fsize=${largestFile}`])
+if (largestFile !== undefined) execSync(`prlimit --pid ${process.pid} --fsize=${largestFile}`)
 const requests = Array.from({ length: 60 }, (_, seed) => request({ seed, maxTokens: 16 }))
 let done = 0
 try {
