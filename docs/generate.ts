@@ -61,13 +61,16 @@ function configPage(): string {
 }
 
 async function helpOf(args: readonly string[]): Promise<string> {
-  return (await cli(args).wrap(100).getHelp()).trim()
+  const output = await new Promise<string>((resolve) => {
+    cli([]).wrap(100).parse([...args, '--help'], {}, (_error, _arguments, text) => resolve(text))
+  })
+  return output.trim()
 }
 
 async function cliPage(): Promise<string> {
   const names = COMMANDS.map((command) => String(command.command).split(' ')[0] as string)
   const pages = []
-  for (const name of names) pages.push(`## ${name}\n\n\`\`\`\n${await helpOf([name, '--help'])}\n\`\`\`\n`)
+  for (const name of names) pages.push(`## ${name}\n\n\`\`\`\n${await helpOf([name])}\n\`\`\`\n`)
   return `# Commands\n\n\`\`\`\n${await helpOf([])}\n\`\`\`\n\n${pages.join('\n')}`
 }
 

@@ -71,6 +71,8 @@ export function cli(args: readonly string[]) {
 /** Runs one command line and returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json')
+  // Over a file size limit the system would end the process; caught, the write fails and says so.
+  if (process.platform !== 'win32') process.on('SIGXFSZ', () => {})
   try {
     await cli(args)
       .fail((message, error) => {
