@@ -62,7 +62,9 @@ function configPage(): string {
 
 async function helpOf(args: readonly string[]): Promise<string> {
   const output = await new Promise<string>((resolve) => {
-    cli([]).wrap(100).parse([...args, '--help'], {}, (_error, _arguments, text) => resolve(text))
+    cli([])
+      .wrap(100)
+      .parse([...args, '--help'], {}, (_error, _arguments, text) => resolve(text))
   })
   return output.trim()
 }

@@ -12,7 +12,6 @@ export const ERROR_CODES = {
   cost: { exitCode: 7, meaning: 'the plan costs more than the limit that was set; nothing was spent' },
   provider: { exitCode: 8, meaning: 'the language model failed after all retries; --resume goes on' },
   clients: { exitCode: 9, meaning: 'there are fewer clients than the minimum cohort' },
-  quality: { exitCode: 10, meaning: 'a required quality was not reached' },
   storage: { exitCode: 11, meaning: 'a file could not be written (disk full, permissions)' },
   locked: { exitCode: 12, meaning: 'another process is using the run folder or the ledger' },
   ledger: { exitCode: 13, meaning: 'the privacy ledger is damaged or was changed' },

@@ -66,10 +66,14 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
     })
   }
 
-  /** Handed over at once: nobody who comes later can be faster than who waits. */
+  /**
+   * Handed over at once, to the one of those who wait whose prompt the sequence holds most of already; who waits longest
+   * comes first among equals.
+   */
   function giveBack(sequence: LlamaContextSequence): void {
     free.push(sequence)
-    const next = waiting.shift()
+    const held = waiting.map(({ tokens }) => sequence.compareContextTokens(tokens).firstDifferentIndex)
+    const [next] = waiting.splice(held.indexOf(Math.max(...held)), 1)
     next?.start(take(next.tokens))
   }
 

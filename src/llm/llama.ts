@@ -84,7 +84,8 @@ export async function createLlamaModel(options: LlamaOptions): Promise<LanguageM
     id: `llama:${basename(modelPath)}@sha256:${sha256.slice(0, 16)}`,
     // An instruct model continues raw text as well as it answers.
     input: model.fileInfo.metadata.tokenizer?.chat_template === undefined ? 'completion' : 'both',
-    concurrency: sequences,
+    // As many again wait inside, so that a free sequence can be given the prompt that it holds most of.
+    concurrency: sequences * 2,
     complete,
     async dispose() {
       await pool.close()

@@ -26,10 +26,13 @@ describe('configs/paper.yaml', () => {
       `output.folder=${folder}`,
     ].flatMap((setting) => ['--set', setting])
     const out = join(folder, 'run')
-    const { code, stderr } = await runCli(['generate', join(ROOT, 'configs/paper.yaml'), '--out', out, ...set], {
-      cwd: folder,
-      env: { OPENAI_API_KEY: 'local' },
-    })
+    const { code, stderr } = await runCli(
+      ['generate', join(ROOT, 'configs/paper.yaml'), '--out', out, ...set],
+      {
+        cwd: folder,
+        env: { OPENAI_API_KEY: 'local' },
+      },
+    )
     expect(stderr).not.toMatch(/error/)
     expect(code).toBe(0)
     const report = JSON.parse(await readFile(join(out, 'report.json'), 'utf8'))
@@ -43,7 +46,14 @@ describe('configs/paper.yaml', () => {
     expect(origins.every((origin: string) => ['mask-fill', 'kept'].includes(origin))).toBe(true)
     const bodies = server.seen.map((request) => request.path)
     expect(new Set(bodies)).toEqual(new Set(['/v1/completions']))
-    expect(server.seen[0]?.body).toMatchObject({ model: 'meta-llama/Llama-2-7b-hf', max_tokens: 85, temperature: 1, top_p: 1 })
-    expect(String(server.seen[0]?.body.prompt)).toMatch(/Original Text Sample 1\n.*\nOriginal Text Sample 2\n.*\nOriginal Text Sample 3\n.*\nOriginal Text Sample 4\n$/)
+    expect(server.seen[0]?.body).toMatchObject({
+      model: 'meta-llama/Llama-2-7b-hf',
+      max_tokens: 85,
+      temperature: 1,
+      top_p: 1,
+    })
+    expect(String(server.seen[0]?.body.prompt)).toMatch(
+      /Original Text Sample 1\n.*\nOriginal Text Sample 2\n.*\nOriginal Text Sample 3\n.*\nOriginal Text Sample 4\n$/,
+    )
   })
 })

@@ -1,7 +1,9 @@
 // pretext generate CONFIG: the whole job.
-import { loadConfig } from '../../config/load.ts'
+import { type LoadedConfig, loadConfig } from '../../config/load.ts'
+import { PretextError } from '../../errors.ts'
 import { generate } from '../../run/generate.ts'
 import { planNoise } from '../../run/noise.ts'
+import { planRun } from '../../run/plan.ts'
 import { formatOwnerCounts } from '../../texts/terminal.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
 import { duration, shown, table } from '../output/output.ts'
@@ -29,12 +31,18 @@ export const generateCommand = defineCommand({
         type: 'string',
         describe: 'Go on with the latest unfinished run, or with --resume ID',
       })
+      .option('max-cost', {
+        type: 'number',
+        requiresArg: true,
+        describe: 'Stop before anything is spent if the LLM could cost more (US dollars)',
+      })
       .example('$0 generate configs/quickstart.yaml', 'The example, with the embedded models')
       .example('$0 generate my.yaml --resume', 'Go on after Ctrl-C, a crash or a full disk'),
   async handler(args) {
     const output = outputOf(args)
     const loaded = await loadConfig(args.config, args.set === undefined ? {} : { set: args.set })
     const { data, privacy } = loaded.config
+    if (args['max-cost'] !== undefined) await checkCost(loaded, args['max-cost'])
     const noise = planNoise(loaded.config)
     const noiseText =
       noise.mechanism.type === 'exact'
@@ -91,4 +99,25 @@ export const generateCommand = defineCommand({
 function commandLine(args: { config: string; set?: string[] | undefined }): string {
   const set = (args.set ?? []).map((s) => ` --set ${/[\s"'{}[\]]/.test(s) ? JSON.stringify(s) : s}`)
   return `pretext generate ${shown(args.config)}${set.join('')}`
+}
+
+/** Refuses before anything is spent, by the upper end of the plan. */
+async function checkCost(loaded: LoadedConfig, limit: number): Promise<void> {
+  const { dollars } = await planRun(loaded)
+  const hint = '"pretext plan" shows where it goes; ask for fewer texts or rounds, or raise --max-cost'
+  if (dollars === null) {
+    throw new PretextError(
+      `the price of ${loaded.config.llm.model} is not known, so --max-cost cannot be held`,
+      {
+        code: 'cost',
+        hint: 'set llm.price in the config (US dollars per million tokens, input and output)',
+      },
+    )
+  }
+  if (dollars.high > limit) {
+    throw new PretextError(`the run could cost up to $${dollars.high.toFixed(2)}, over --max-cost ${limit}`, {
+      code: 'cost',
+      hint,
+    })
+  }
 }
