@@ -44,6 +44,8 @@ export function accept(
     if (end === 0) return { rejected: 'unfinished' }
     text = text.slice(0, end)
   }
+  // What announces something that does not come.
+  if (text.endsWith(':')) return { rejected: 'unfinished' }
   if (countWords(text) < options.minWords) return { rejected: 'short' }
   const own = normalisedText(text)
   if (sources.some((source) => normalisedText(source) === own)) return { rejected: 'echo' }

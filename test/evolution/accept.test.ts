@@ -22,6 +22,7 @@ describe('accept', () => {
     ['I cannot assist with that request, sorry.', '(refusal)'],
     ['As an AI language model I have no files.', '(refusal)'],
     ['Too short.', '(short)'],
+    ['The list of tools that follows here:', '(unfinished)'],
     ['', '(empty)'],
     ['<|im_end|>', '(empty)'],
   ])('%j -> %j', (raw, expected) => {

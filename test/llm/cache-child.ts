@@ -10,7 +10,7 @@ const { model } = await createLanguageModel(
   { provider: 'openai', model: 'small', baseUrl, concurrency: 4 },
   { cacheFile, env: {} },
 )
-if (largestFile !== undefined) execSync(`prlimit --pid ${process.pid} --fsize=${largestFile}`)
+if (largestFile !== undefined) execSync(`/usr/bin/prlimit --pid ${process.pid} --fsize=${largestFile}`)
 const requests = Array.from({ length: 60 }, (_, seed) => request({ seed, maxTokens: 16 }))
 let done = 0
 try {
