@@ -1,5 +1,5 @@
 // Files that survive a crash: written aside, synced, renamed; lines appended and synced. A name is either absent or whole.
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PretextError } from './errors.ts'
 
@@ -48,8 +48,7 @@ export async function writeDurable(path: string, content: string | Uint8Array): 
     } finally {
       await handle?.close()
     }
-    await rename(aside, path)
-    await syncFolder(dirname(path))
+    await publish(aside, path)
   } catch (error) {
     await rm(aside, { force: true }).catch(() => {})
     throw storageError(error, path)
@@ -69,5 +68,25 @@ export async function appendDurable(path: string, line: string): Promise<void> {
     }
   } catch (error) {
     throw storageError(error, path)
+  }
+}
+
+/** Gives a file that was written aside its name, durably. */
+export async function publish(aside: string, path: string): Promise<void> {
+  try {
+    await rename(aside, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    throw storageError(error, path)
+  }
+}
+
+/** The text of a file, or undefined where there is none. */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }

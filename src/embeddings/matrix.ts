@@ -37,23 +37,6 @@ export function gatherRows(m: Matrix, indices: readonly number[]): Matrix {
   return out
 }
 
-/** The matrices one below the other. All must have the same dim; at least one is needed. */
-export function stackRows(parts: readonly Matrix[]): Matrix {
-  const first = parts[0]
-  if (first === undefined) throw new RangeError('expected at least one matrix to stack, got none')
-  const out = matrix(
-    parts.reduce((sum, part) => sum + part.rows, 0),
-    first.dim,
-  )
-  let offset = 0
-  for (const part of parts) {
-    if (part.dim !== first.dim) throw new RangeError(`expected dim ${first.dim}, got ${part.dim}`)
-    out.values.set(part.values, offset)
-    offset += part.values.length
-  }
-  return out
-}
-
 export function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number)

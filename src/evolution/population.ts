@@ -1,7 +1,6 @@
 // The population: synthetic candidates, and their files. Everything here is public.
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { writeDurable } from '../durable.ts'
+import { readIfThere, writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 
 const CandidateSchema = z.strictObject({
@@ -28,13 +27,8 @@ export async function writePopulation(file: string, population: Population): Pro
 }
 
 export async function readPopulation(file: string): Promise<Population | undefined> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const text = await readIfThere(file)
+  if (text === undefined) return undefined
   return text
     .split('\n')
     .filter((line) => line !== '')

@@ -1,11 +1,22 @@
-// One release is a small state machine: count -> charge the ledger -> draw -> write aside -> rename = released. Nobody
-// reads it earlier, and what was released gives the same bytes for ever. A crash between charge and rename draws again
-// under the same charge, because the first draw was seen by no one (design rule 4.5).
-import { readFile } from 'node:fs/promises'
+// One release is a small state machine: count -> charge the ledger -> draw -> write aside -> commit its sha256 to the ledger
+// -> rename = released. Nobody reads it earlier, and what was released gives the same bytes for ever. A crash between
+// charge and commit draws again under the same charge, because the first draw was seen by no one; after the commit there is
+// no second draw, in this folder, a copy of it, or another one of the same name.
+import { createHash } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { z } from 'zod'
-import { writeDurable } from '../durable.ts'
+import { publish, readIfThere, writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
-import { type Charge, charge, type LedgerTerms, readLedger } from '../privacy/ledger.ts'
+import {
+  type Charge,
+  charge,
+  chargesIn,
+  commit,
+  commitOf,
+  type LedgerTerms,
+  readLedger,
+  spentAlready,
+} from '../privacy/ledger.ts'
 import { type PrivateRandom, systemRandom } from '../privacy/private-random.ts'
 import { sensitivityFactor } from '../privacy/units.ts'
 import type { ExactVotes } from './exact-votes.ts'
@@ -39,13 +50,8 @@ export interface ReleaseOptions {
 }
 
 export async function readRelease(file: string): Promise<ReleaseFile | undefined> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const text = await readIfThere(file)
+  if (text === undefined) return undefined
   try {
     return Release.parse(JSON.parse(text))
   } catch (error) {
@@ -61,16 +67,22 @@ export async function readRelease(file: string): Promise<ReleaseFile | undefined
 export async function releaseHistogram(
   options: ReleaseOptions,
 ): Promise<{ readonly histogram: NoisyHistogram; readonly redrawn: boolean }> {
+  const aside = `${options.file}.part`
   const released = await readRelease(options.file)
   if (released !== undefined) {
-    const entries = await readLedger(options.ledger)
-    if (!entries.some((entry) => entry.hash === released.charge)) {
-      throw new PretextError(`${options.file}: no entry of ${options.ledger} paid for this release`, {
-        code: 'ledger',
-        hint: 'restore the ledger that the run was started with',
-      })
-    }
+    await checkPaid(options, released)
     return { histogram: noisyHistogramFrom(released), redrawn: released.redrawn }
+  }
+  // A release that the ledger already knows cannot be drawn again; it may only lack its name.
+  const entries = await readLedger(options.ledger)
+  const { run, release } = options.charge
+  const paid = chargesIn(entries).find((entry) => entry.run === run && entry.release === release)
+  const committed = paid === undefined ? undefined : commitOf(entries, paid)
+  if (paid !== undefined && committed !== undefined) {
+    const bytes = await readIfThere(aside)
+    if (bytes === undefined || sha256Of(bytes) !== committed) throw spentAlready(paid)
+    await publish(aside, options.file)
+    return releaseHistogram(options)
   }
   const votes = await options.count()
   const { entry, repeated } = await charge(options.ledger, options.terms, options.charge)
@@ -90,6 +102,33 @@ export async function releaseHistogram(
     sigma: histogram.sigma,
     steps: [...histogram.steps],
   }
-  await writeDurable(options.file, `${JSON.stringify(file)}\n`)
+  const bytes = `${JSON.stringify(file)}\n`
+  await writeDurable(aside, bytes)
+  try {
+    await commit(options.ledger, entry, sha256Of(bytes))
+  } catch (error) {
+    // Another process released under this charge meanwhile: this draw must not stay where somebody could read it.
+    if (error instanceof PretextError && error.code === 'ledger') await rm(aside, { force: true })
+    throw error
+  }
+  await publish(aside, options.file)
   return { histogram, redrawn: repeated }
+}
+
+/** A released file must be the one that a charge of the ledger was spent on, byte for byte. */
+async function checkPaid(options: ReleaseOptions, released: ReleaseFile): Promise<void> {
+  const entries = await readLedger(options.ledger)
+  const paid = chargesIn(entries).find((entry) => entry.hash === released.charge)
+  if (paid === undefined) {
+    throw new PretextError(`${options.file}: no entry of ${options.ledger} paid for this release`, {
+      code: 'ledger',
+      hint: 'restore the ledger that the run was started with',
+    })
+  }
+  const bytes = await readIfThere(options.file)
+  if (bytes === undefined || commitOf(entries, paid) !== sha256Of(bytes)) throw spentAlready(paid)
+}
+
+function sha256Of(bytes: string): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }

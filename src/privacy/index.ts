@@ -5,7 +5,9 @@ export { gaussianDelta, gaussianEpsilon, gaussianMu } from './gaussian.ts'
 export {
   type Budget,
   type Charge,
+  type ChargeEntry,
   charge,
+  chargesIn,
   type LedgerEntry,
   type LedgerTerms,
   readLedger,

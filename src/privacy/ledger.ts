@@ -6,10 +6,9 @@
 // last. An edited or reordered line breaks the chain; removed last lines disagree with the head. Who can rewrite both
 // files can still roll back to an old state: keep the head elsewhere (it is printed at the end of a run) against that.
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { z } from 'zod'
-import { appendDurable, writeDurable } from '../durable.ts'
+import { appendDurable, readIfThere, writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import { takeLock } from '../lock.ts'
 import { epsilonOf } from './accountant.ts'
@@ -20,22 +19,41 @@ const Mechanism = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('exact') }),
 ])
 
-const Entry = z.strictObject({
+const common = {
   format: z.literal('pretext-ledger'),
   version: z.literal(1),
   number: z.int().positive(),
   /** Hash of the entry before this one; 64 zeros for the first. */
   previous: z.string(),
+  time: z.string(),
+  hash: z.string(),
+}
+
+/** Pays for one release, before its noise is drawn. */
+const ChargeEntry = z.strictObject({
+  ...common,
+  type: z.literal('charge'),
   dataset: z.string(),
   unit: z.enum(['client', 'record']),
   adjacency: z.enum(['add-remove', 'substitution']),
   run: z.string(),
   release: z.string(),
   mechanism: Mechanism,
-  time: z.string(),
-  hash: z.string(),
 })
 
+/** Binds a charge to the bytes that it paid for, before anybody can read them: there are no other bytes, ever. */
+const CommitEntry = z.strictObject({
+  ...common,
+  type: z.literal('commit'),
+  /** Hash of the charge. */
+  charge: z.string(),
+  /** sha256 of the released file. */
+  sha256: z.string(),
+})
+
+const Entry = z.discriminatedUnion('type', [ChargeEntry, CommitEntry])
+
+export type ChargeEntry = z.infer<typeof ChargeEntry>
 export type LedgerEntry = z.infer<typeof Entry>
 
 /** What a run asks the ledger to pay for. */
@@ -54,15 +72,18 @@ export interface Budget {
 
 export interface LedgerTerms {
   readonly dataset: string
-  readonly unit: LedgerEntry['unit']
-  readonly adjacency: LedgerEntry['adjacency']
+  readonly unit: ChargeEntry['unit']
+  readonly adjacency: ChargeEntry['adjacency']
   readonly budget?: Budget
 }
 
 const GENESIS = '0'.repeat(64)
 
-function hashOf(entry: Omit<LedgerEntry, 'hash'>): string {
-  return createHash('sha256').update(JSON.stringify(entry)).digest('hex')
+/** Over the fields in alphabetical order, so that the order in a file does not matter. */
+function hashOf(entry: object): string {
+  return createHash('sha256')
+    .update(JSON.stringify(Object.entries(entry).sort()))
+    .digest('hex')
 }
 
 function damaged(path: string, line: number, what: string): PretextError {
@@ -70,15 +91,6 @@ function damaged(path: string, line: number, what: string): PretextError {
     code: 'ledger',
     hint: 'restore the ledger and its .head file from a backup; without them the spend of this data set is unknown',
   })
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 interface Chain {
@@ -150,9 +162,20 @@ export async function readLedger(path: string): Promise<readonly LedgerEntry[]> 
 /** Tight epsilon of everything that a ledger has paid for, at delta. */
 export function spentEpsilon(entries: readonly LedgerEntry[], delta: number): number {
   return epsilonOf(
-    entries.map((entry) => entry.mechanism),
+    chargesIn(entries).map((entry) => entry.mechanism),
     delta,
   )
+}
+
+/** The charges among the entries. */
+export function chargesIn(entries: readonly LedgerEntry[]): readonly ChargeEntry[] {
+  return entries.filter((entry) => entry.type === 'charge')
+}
+
+export interface Paid {
+  readonly entry: ChargeEntry
+  /** True if it was paid before, by a process that did not get as far as releasing. */
+  readonly repeated: boolean
 }
 
 /**
@@ -161,19 +184,12 @@ export function spentEpsilon(entries: readonly LedgerEntry[], delta: number): nu
  * ledger already holds. The budget is a filter for adaptively chosen Gaussian releases: they compose to one Gaussian
  * (GDP), so the condition is checked on the composition itself.
  */
-export async function charge(
-  path: string,
-  terms: LedgerTerms,
-  wanted: Charge,
-): Promise<{ readonly entry: LedgerEntry; readonly repeated: boolean }> {
-  const unlock = await takeLock(dirname(path), basename(path))
-  try {
-    const { entries, torn, headBehind } = await readChain(path)
-    for (const entry of entries) checkTerms(path, terms, entry)
-    if (torn) await writeDurable(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
-    const last = entries.at(-1)
-    if (headBehind && last !== undefined) await writeHead(path, last)
-    const paid = entries.find((entry) => entry.run === wanted.run && entry.release === wanted.release)
+export function charge(path: string, terms: LedgerTerms, wanted: Charge): Promise<Paid> {
+  return locked(path, async (chain) => {
+    const { entries } = chain
+    const charges = chargesIn(entries)
+    for (const entry of charges) checkTerms(path, terms, entry)
+    const paid = charges.find((entry) => entry.run === wanted.run && entry.release === wanted.release)
     if (paid !== undefined) {
       if (JSON.stringify(paid.mechanism) !== JSON.stringify(wanted.mechanism)) {
         throw new PretextError(
@@ -184,36 +200,92 @@ export async function charge(
           },
         )
       }
+      // Whatever was drawn for a commit is the release; there is no drawing again.
+      if (commitOf(entries, paid) !== undefined) throw spentAlready(paid)
       return { entry: paid, repeated: true }
     }
     checkBudget(terms, entries, wanted)
-    const body = {
-      format: 'pretext-ledger' as const,
-      version: 1 as const,
-      number: entries.length + 1,
-      previous: last?.hash ?? GENESIS,
-      dataset: terms.dataset,
-      unit: terms.unit,
-      adjacency: terms.adjacency,
-      run: wanted.run,
-      release: wanted.release,
-      mechanism: wanted.mechanism,
-      time: new Date().toISOString(),
-    }
-    const entry = { ...body, hash: hashOf(body) }
-    await appendDurable(path, JSON.stringify(entry))
-    await writeHead(path, entry)
-    return { entry, repeated: false }
+    const { dataset, unit, adjacency } = terms
+    const { run, release, mechanism } = wanted
+    const entry = await append(path, chain, {
+      type: 'charge',
+      dataset,
+      unit,
+      adjacency,
+      run,
+      release,
+      mechanism,
+    })
+    return { entry: entry as ChargeEntry, repeated: false }
+  })
+}
+
+/** Binds a charge to the bytes of its release, for ever. Throws PretextError `ledger` if it is bound to others. */
+export function commit(path: string, paid: ChargeEntry, sha256: string): Promise<void> {
+  return locked(path, async (chain) => {
+    const before = commitOf(chain.entries, paid)
+    if (before === sha256) return
+    if (before !== undefined) throw spentAlready(paid)
+    await append(path, chain, { type: 'commit', charge: paid.hash, sha256 })
+  })
+}
+
+/** The error of a second release under one charge. */
+export function spentAlready(paid: ChargeEntry): PretextError {
+  return new PretextError(
+    `release ${paid.release} of run ${paid.run} was already made, and its file is not the one that the ledger knows`,
+    {
+      code: 'ledger',
+      hint: 'restore the run folder as it was, or start a new run (it is charged again); a second draw under one charge would give the votes away',
+    },
+  )
+}
+
+/** sha256 of the bytes that a charge was spent on; undefined while it is not. */
+export function commitOf(entries: readonly LedgerEntry[], paid: ChargeEntry): string | undefined {
+  for (const entry of entries) if (entry.type === 'commit' && entry.charge === paid.hash) return entry.sha256
+  return undefined
+}
+
+/** Works on a ledger that nobody else writes, after mending what a crash left: a torn last line, a head that is behind. */
+async function locked<T>(path: string, work: (chain: Chain) => Promise<T>): Promise<T> {
+  const unlock = await takeLock(dirname(path), basename(path))
+  try {
+    const chain = await readChain(path)
+    const { entries, torn, headBehind } = chain
+    const last = entries.at(-1)
+    if (torn) await writeDurable(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+    if (headBehind && last !== undefined) await writeHead(path, last)
+    return await work(chain)
   } finally {
     await unlock()
   }
+}
+
+type Content = ChargeContent | CommitContent
+type ChargeContent = Omit<ChargeEntry, keyof typeof common>
+type CommitContent = Omit<z.infer<typeof CommitEntry>, keyof typeof common>
+
+async function append(path: string, { entries }: Chain, content: Content): Promise<LedgerEntry> {
+  const body = {
+    format: 'pretext-ledger' as const,
+    version: 1 as const,
+    number: entries.length + 1,
+    previous: entries.at(-1)?.hash ?? GENESIS,
+    time: new Date().toISOString(),
+    ...content,
+  }
+  const entry = { ...body, hash: hashOf(body) }
+  await appendDurable(path, JSON.stringify(entry))
+  await writeHead(path, entry)
+  return entry
 }
 
 async function writeHead(path: string, entry: LedgerEntry): Promise<void> {
   await writeDurable(`${path}.head`, `${JSON.stringify({ number: entry.number, hash: entry.hash })}\n`)
 }
 
-function checkTerms(path: string, terms: LedgerTerms, entry: LedgerEntry): void {
+function checkTerms(path: string, terms: LedgerTerms, entry: ChargeEntry): void {
   for (const key of ['dataset', 'unit', 'adjacency'] as const) {
     if (entry[key] !== terms[key]) {
       throw new PretextError(
@@ -231,7 +303,7 @@ function checkBudget(terms: LedgerTerms, entries: readonly LedgerEntry[], wanted
   if (terms.budget === undefined) return
   const { epsilon, delta } = terms.budget
   const before = spentEpsilon(entries, delta)
-  const after = epsilonOf([...entries.map((entry) => entry.mechanism), wanted.mechanism], delta)
+  const after = epsilonOf([...chargesIn(entries).map((entry) => entry.mechanism), wanted.mechanism], delta)
   if (after <= epsilon) return
   throw new PretextError(
     `the release would bring data set "${terms.dataset}" to epsilon ${after.toFixed(4)}, over its budget of ${epsilon} at delta ${delta} (spent so far: ${before.toFixed(4)})`,

@@ -9,7 +9,7 @@ import { writeParquet } from '../generate/writers/parquet.ts'
 import type { CorpusRow } from '../generate/writers/row.ts'
 import { boundInVotes, type VoteBound } from '../histogram/bound.ts'
 import { ACCOUNTANT } from '../privacy/accountant.ts'
-import { readLedger, spentEpsilon } from '../privacy/ledger.ts'
+import { chargesIn, readLedger, spentEpsilon } from '../privacy/ledger.ts'
 import { seededRandom } from '../random.ts'
 import { renderCard } from '../report/card.ts'
 import type { LengthBin, RoundReport, RunReport } from '../report/data.ts'
@@ -60,7 +60,10 @@ export async function writeArtefacts(task: ArtefactsTask): Promise<GenerateResul
   const corpus = run.file('synthetic.jsonl')
   const rows = await readCorpus(run.path)
   await writeParquet(rows, run.file('synthetic.parquet'))
-  const entries = (await readLedger(task.ledger)).filter((entry) => entry.run === run.manifest.id)
+  const all = await readLedger(task.ledger)
+  const own = chargesIn(all).filter((entry) => entry.run === run.manifest.chargedAs)
+  const hashes = new Set(own.map((entry) => entry.hash))
+  const entries = all.filter((entry) => hashes.has(entry.type === 'charge' ? entry.hash : entry.charge))
   await writeDurable(run.file('ledger.jsonl'), entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
   const report = await runReport(task, rows)
   const reportFile = run.file('report.html')
@@ -94,7 +97,7 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
     ),
     consentedToCorpus: await observer.distance(texts, 'corpus'),
   }
-  const entries = await readLedger(task.ledger)
+  const charges = chargesIn(await readLedger(task.ledger))
   const usage = models.usage()
   const labels: Record<string, number> = {}
   for (const { label } of rows) if (label !== undefined) labels[label] = (labels[label] ?? 0) + 1
@@ -128,9 +131,9 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
       accountant: ACCOUNTANT,
       aggregation: 'trusted',
       dataset: {
-        epsilon: spentEpsilon(entries, privacy.delta),
-        releases: entries.length,
-        runs: new Set(entries.map((entry) => entry.run)).size,
+        epsilon: spentEpsilon(charges, privacy.delta),
+        releases: charges.length,
+        runs: new Set(charges.map((entry) => entry.run)).size,
       },
       notCovered: NOT_COVERED,
     },

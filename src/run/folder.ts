@@ -1,11 +1,11 @@
 // The folder of one run: what is in it, who may work on it, and whether it can go on.
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { access, readdir, readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import type { Config } from '../config/schema.ts'
-import { writeDurable } from '../durable.ts'
+import { readIfThere, writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import { takeLock } from '../lock.ts'
 
@@ -13,6 +13,8 @@ const Manifest = z.looseObject({
   format: z.literal('pretext-run'),
   version: z.literal(1),
   id: z.string(),
+  /** The run's name in the ledger: unlike its folder's, it is never used twice. */
+  chargedAs: z.string(),
   name: z.string(),
   status: z.enum(['running', 'sealed', 'finished']),
   startedAt: z.string(),
@@ -77,6 +79,7 @@ export async function openRun(options: OpenRunOptions): Promise<RunFolder> {
             format: 'pretext-run',
             version: 1,
             id: basename(path),
+            chargedAs: `${basename(path)}-${randomBytes(6).toString('hex')}`,
             name: options.config.name,
             status: 'running',
             startedAt: now().toISOString(),
@@ -199,13 +202,8 @@ async function hasOtherFiles(path: string): Promise<boolean> {
 
 export async function readManifest(path: string): Promise<RunManifest | undefined> {
   const file = join(path, 'manifest.json')
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const text = await readIfThere(file)
+  if (text === undefined) return undefined
   try {
     return Manifest.parse(JSON.parse(text))
   } catch (error) {

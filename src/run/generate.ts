@@ -158,7 +158,7 @@ async function work(
       mechanism: noise.mechanism,
       ledger,
       terms,
-      run: run.manifest.id,
+      run: run.manifest.chargedAs,
       releaseFile: (t) => `${run.roundFolder(t)}/release.json`,
       onEvent,
       onRedrawn,
@@ -275,7 +275,7 @@ async function labelShares(task: LabelTask): Promise<Labels> {
     file: task.run.file('label-shares.json'),
     ledger: task.ledger,
     terms: task.terms,
-    charge: { run: task.run.manifest.id, release: 'label-shares', mechanism: task.noise.mechanism },
+    charge: { run: task.run.manifest.chargedAs, release: 'label-shares', mechanism: task.noise.mechanism },
     count: async () => (await task.localClients()).countLabels(names.length),
   })
   if (redrawn) task.onRedrawn('label-shares')

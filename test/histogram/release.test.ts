@@ -1,18 +1,18 @@
 // The release state machine under kill -9 at each of its moments, with real processes.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readRelease } from '../../src/histogram/release.ts'
-import { readLedger } from '../../src/privacy/ledger.ts'
+import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 
 const child = join(import.meta.dirname, 'release-child.ts')
 const run = (folder: string, moment: string) =>
   spawnSync(process.execPath, ['--import', 'tsx', child, folder, moment], { encoding: 'utf8' })
 const folderFor = () => mkdtemp(join(tmpdir(), 'release-'))
-const entries = (folder: string) => readLedger(join(folder, 'ledger.jsonl'))
+const entries = async (folder: string) => chargesIn(await readLedger(join(folder, 'ledger.jsonl')))
 const seen = async (folder: string) => JSON.parse(await readFile(join(folder, 'seen.json'), 'utf8'))
 
 describe('release', () => {
@@ -58,6 +58,47 @@ describe('release', () => {
     run(folder, 'never')
     expect(readdirSync(folder).filter((name) => name.startsWith('release'))).toEqual(['release.json'])
   }, 60_000)
+
+  it('killed between commit and rename: published as it was drawn', async () => {
+    const folder = await folderFor()
+    run(folder, 'never')
+    const file = join(folder, 'release.json')
+    const bytes = await readFile(file, 'utf8')
+    await rename(file, `${file}.part`)
+    expect(run(folder, 'never').status).toBe(0)
+    expect(await readFile(file, 'utf8')).toBe(bytes)
+  })
+
+  it('is never made a second time under one charge: not after its file was deleted, not in a copy of the folder', async () => {
+    const folder = await folderFor()
+    run(folder, 'charged')
+    const copy = await folderFor()
+    await cp(folder, copy, { recursive: true })
+    // The copy shares the ledger, as runs of one data set do.
+    await rm(join(copy, 'ledger.jsonl'))
+    await rm(join(copy, 'ledger.jsonl.head'))
+    await symlink(join(folder, 'ledger.jsonl'), join(copy, 'ledger.jsonl'))
+    await symlink(join(folder, 'ledger.jsonl.head'), join(copy, 'ledger.jsonl.head'))
+    expect(run(folder, 'never').status).toBe(0)
+    const second = run(copy, 'never')
+    expect(second.status).not.toBe(0)
+    expect(second.stderr).toMatch(/release round-1 of run run-1 was already made/)
+    expect(existsSync(join(copy, 'release.json'))).toBe(false)
+    await rm(join(folder, 'release.json'))
+    const third = run(folder, 'never')
+    expect(third.stderr).toMatch(/release round-1 of run run-1 was already made/)
+    expect(existsSync(join(folder, 'release.json'))).toBe(false)
+  }, 60_000)
+
+  it('whose bytes were changed is refused', async () => {
+    const folder = await folderFor()
+    run(folder, 'never')
+    const file = join(folder, 'release.json')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('"redrawn":false', '"redrawn":true'))
+    expect(run(folder, 'never').stderr).toMatch(
+      /was already made, and its file is not the one that the ledger knows/,
+    )
+  })
 
   it('that no entry of the ledger paid for is refused', async () => {
     const folder = await folderFor()

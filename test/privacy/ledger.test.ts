@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { PretextError } from '../../src/errors.ts'
-import { charge, type LedgerTerms, readLedger, spentEpsilon } from '../../src/privacy/ledger.ts'
+import { charge, chargesIn, type LedgerTerms, readLedger, spentEpsilon } from '../../src/privacy/ledger.ts'
 
 const terms: LedgerTerms = { dataset: 'people', unit: 'client', adjacency: 'add-remove' }
 const gaussian = (noiseMultiplier: number) => ({ type: 'gaussian' as const, noiseMultiplier })
@@ -32,7 +32,7 @@ describe('ledger', () => {
     await chargeMany(5)
     await charge(path, terms, of('run-2', 'round-1', 11.3))
     const entries = await readLedger(path)
-    expect(entries.map((e) => `${e.number} ${e.run} ${e.release}`)).toEqual([
+    expect(chargesIn(entries).map((e) => `${e.number} ${e.run} ${e.release}`)).toEqual([
       '1 run-1 round-1',
       '2 run-1 round-2',
       '3 run-1 round-3',

@@ -200,7 +200,7 @@ describe('the language model', () => {
     })
     expect(again.code).toBe(0)
     const ledger = await readFile(join(folder, 'runs/ledgers/canaries.jsonl'), 'utf8')
-    expect(ledger.trimEnd().split('\n')).toHaveLength(2)
+    expect(ledger.match(/"type":"charge"/g)).toHaveLength(2)
   })
 
   it('refuses every request: exit 8 with the reason, after keeping all parents', async () => {

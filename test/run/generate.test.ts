@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
 import { describe, expect, it } from 'vitest'
-import { readLedger } from '../../src/privacy/ledger.ts'
+import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 import { CANARY, filesBelow, leaks, runCli, workspace } from './workspace.ts'
 
 const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
@@ -40,9 +40,9 @@ describe('pretext generate', () => {
     expect(report.llm.calls).toBeGreaterThan(20)
     expect(await readFile(join(out, 'report.html'), 'utf8')).toMatch(/<!doctype html>/i)
     expect(await readFile(join(out, 'card.md'), 'utf8')).toMatch(/synthetic/)
-    const ledger = await readLedger(join(folder, 'runs/ledgers/canaries.jsonl'))
+    const ledger = chargesIn(await readLedger(join(folder, 'runs/ledgers/canaries.jsonl')))
     expect(ledger.map((entry) => entry.release)).toEqual(['round-1', 'round-2'])
-    expect(await lines(join(out, 'ledger.jsonl'))).toEqual(ledger)
+    expect(chargesIn(await lines(join(out, 'ledger.jsonl')))).toEqual(ledger)
     for (const t of [1, 2]) {
       const release = await json(join(out, `rounds/000${t}/release.json`))
       expect(release.charge).toBe(ledger[t - 1]?.hash)
@@ -88,7 +88,7 @@ describe('pretext generate', () => {
       /would bring data set "canaries" to epsilon \d+\.\d+, over its budget of 10 at delta 0\.00001 \(spent so far: 8\.0000\)/,
     )
     expect(existsSync(`${out}2/rounds/0001/release.json`)).toBe(false)
-    expect(await readLedger(join(folder, 'runs/ledgers/canaries.jsonl'))).toHaveLength(2)
+    expect(chargesIn(await readLedger(join(folder, 'runs/ledgers/canaries.jsonl')))).toHaveLength(2)
   })
 
   it.each([
@@ -163,6 +163,8 @@ describe('pretext generate', () => {
       expect((await readFile(join(out, file), 'utf8')).toLowerCase()).toMatch(/simulation/)
     }
     expect(existsSync(join(folder, 'runs/ledgers/canaries.jsonl'))).toBe(false)
-    expect(await readLedger(join(folder, 'runs/ledgers/canaries.simulation.jsonl'))).toHaveLength(2)
+    expect(chargesIn(await readLedger(join(folder, 'runs/ledgers/canaries.simulation.jsonl')))).toHaveLength(
+      2,
+    )
   })
 })

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { appendFile, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { readLedger } from '../../src/privacy/ledger.ts'
+import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 import { startServer, type TestServer } from '../llm/server.ts'
 import { type ConfigObject, leaks, runCli, startCli, workspace } from './workspace.ts'
 
@@ -41,7 +41,8 @@ async function served(change: (config: ConfigObject) => void = () => {}) {
   return { ...made, server: started, env: { TEST_KEY: 'sk-test' } }
 }
 
-const ledgerOf = (folder: string) => readLedger(join(folder, 'runs/ledgers/canaries.jsonl'))
+const ledgerOf = async (folder: string) =>
+  chargesIn(await readLedger(join(folder, 'runs/ledgers/canaries.jsonl')))
 
 describe('kill -9', () => {
   // Calls of this config: 8 variations in each of 2 rounds, then the expansion.

@@ -1,6 +1,6 @@
 // pretext ledger: what a data set has spent, and whether its ledger is whole.
 import { PretextError } from '../../errors.ts'
-import { readLedger, spentEpsilon } from '../../privacy/ledger.ts'
+import { chargesIn, commitOf, readLedger, spentEpsilon } from '../../privacy/ledger.ts'
 import { checkDelta } from '../../privacy/units.ts'
 import { exists } from '../../run/folder.ts'
 import { defineCommand, outputOf } from '../context.ts'
@@ -29,7 +29,9 @@ export const ledgerCommand = defineCommand({
     const entries = await readLedger(args.ledger)
     const epsilon = args.delta === undefined ? undefined : spentEpsilon(entries, checkDelta(args.delta))
     const head = entries.at(-1)
-    const rows = entries.map((entry) => [
+    const charges = chargesIn(entries)
+    const owner = charges.at(-1)
+    const rows = charges.map((entry) => [
       String(entry.number),
       entry.time.slice(0, 19).replace('T', ' '),
       entry.run,
@@ -37,15 +39,16 @@ export const ledgerCommand = defineCommand({
       entry.mechanism.type === 'gaussian'
         ? `gaussian, noise multiplier ${entry.mechanism.noiseMultiplier.toFixed(4)}`
         : entry.mechanism.type,
+      commitOf(entries, entry)?.slice(0, 12) ?? 'not released',
     ])
     const lines = [
       ...(args.action === 'show'
-        ? [table([['#', 'time (UTC)', 'run', 'release', 'mechanism'], ...rows])]
+        ? [table([['#', 'time (UTC)', 'run', 'release', 'mechanism', 'released as'], ...rows])]
         : []),
       `whole: ${entries.length} entries, each following the one before it${head === undefined ? '' : `; head ${head.hash}`}`,
-      ...(head === undefined
+      ...(owner === undefined
         ? []
-        : [`data set ${head.dataset}, unit ${head.unit}, adjacency ${head.adjacency}`]),
+        : [`data set ${owner.dataset}, unit ${owner.unit}, adjacency ${owner.adjacency}`]),
       ...(epsilon === undefined ? [] : [`spent: epsilon ${number(epsilon)} at delta ${args.delta}`]),
     ]
     outputOf(args).result(lines.join('\n'), {
