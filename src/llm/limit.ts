@@ -1,8 +1,8 @@
 // Requests and tokens per minute, and requests at once. The limits are of a sliding window: what was started in the last
 // 60 seconds counts.
-import { setTimeout as wait } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import type { CompletionRequest, LanguageModel } from './model.ts'
+import { pause } from './pause.ts'
 import { estimateTokens } from './tokens.ts'
 
 export interface LimitOptions {
@@ -22,7 +22,7 @@ export function limited(model: LanguageModel, options: LimitOptions): LanguageMo
     requestsPerMinute = Infinity,
     tokensPerMinute = Infinity,
     now = Date.now,
-    sleep = (ms, signal) => wait(ms, undefined, signal === undefined ? {} : { signal }),
+    sleep = pause,
   } = options
   const atOnce = pLimit(concurrency)
   // One at a time decides when it may start, so that requests start in the order they came.

@@ -1,11 +1,11 @@
 // Tries again what may work later: exponential back-off with full jitter (each wait is uniform between 0 and a doubling
 // cap), never shorter than the provider asks, until patience ends. What cannot work later fails at once.
-import { setTimeout as wait } from 'node:timers/promises'
 import { PretextError } from '../errors.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
 import { seededRandom } from '../random.ts'
 import { ProviderFailure } from './failure.ts'
 import type { CompletionRequest, LanguageModel } from './model.ts'
+import { pause } from './pause.ts'
 
 export interface RetryOptions {
   /** How long one request is tried, from its first failure on; default 10 minutes. */
@@ -22,11 +22,8 @@ const LONGEST_WAIT_MS = 60_000
 /** Attempts at an answer that came but was broken: an overloaded server does that, a wrong address does it for ever. */
 const BRIEF_ATTEMPTS = 4
 
-const sleepFor = (ms: number, signal?: AbortSignal): Promise<void> =>
-  wait(ms, undefined, signal === undefined ? {} : { signal })
-
 export function retrying(model: LanguageModel, options: RetryOptions = {}): LanguageModel {
-  const { patienceMinutes = 10, sleep = sleepFor, now = Date.now, onEvent = ignoreEvents } = options
+  const { patienceMinutes = 10, sleep = pause, now = Date.now, onEvent = ignoreEvents } = options
   const patienceMs = patienceMinutes * 60_000
   // One warning per kind of trouble until something works again: a thousand requests meet the same outage.
   const warned = new Set<string>()
@@ -50,15 +47,15 @@ export function retrying(model: LanguageModel, options: RetryOptions = {}): Lang
         firstFailure ??= now()
         const waited = now() - firstFailure
         const cap = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1))
-        const pause = Math.max(error.retryAfterMs ?? 0, random() * cap)
-        if (waited + pause > patienceMs) throw outOfPatience(model.id, error, waited, attempt, pause)
+        const pauseMs = Math.max(error.retryAfterMs ?? 0, random() * cap)
+        if (waited + pauseMs > patienceMs) throw outOfPatience(model.id, error, waited, attempt, pauseMs)
         const kind = `${error.status ?? error.message}`
         if (!warned.has(kind)) {
           warned.add(kind)
           const message = `${model.id} ${error.message}; trying again for up to ${minutes(patienceMs)}`
           onEvent({ type: 'warning', message })
         }
-        await sleep(pause, signal)
+        await sleep(pauseMs, signal)
       }
     }
   }

@@ -258,3 +258,22 @@ describe.each(['openai', 'huggingface'] as const)('%s', (provider) => {
     })
   })
 })
+
+it('lets many requests wait on one signal without a word from Node', async () => {
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  let asked = 0
+  const answer = { choices: [{ message: { content: 'Fine.' }, finish_reason: 'stop' }] }
+  const fetch = async () => (asked++ < 32 ? new Response('{}', { status: 429 }) : Response.json(answer))
+  const { model } = await createLanguageModel(
+    { provider: 'openai', model: 'small', baseUrl: server.baseUrl, concurrency: 32 },
+    { env: {}, fetch },
+  )
+  const { signal } = new AbortController()
+  await Promise.all(Array.from({ length: 32 }, (_, seed) => model.complete(request({ seed }), { signal })))
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('warning', warned)
+  expect(asked).toBe(64)
+  expect(warnings).toEqual([])
+})
