@@ -35,23 +35,33 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Replaces `path` by `content` in one step: readers see the old bytes or the new ones, also after a crash. */
-export async function writeDurable(path: string, content: string | Uint8Array): Promise<void> {
-  const aside = `${path}.${process.pid}.part`
+/** Writes `path` and returns once it is on the disk; after a crash it may be torn. */
+export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true })
     let handle: FileHandle | undefined
     try {
-      handle = await open(aside, 'w', 0o600)
+      handle = await open(path, 'w', 0o600)
       await handle.writeFile(content)
       await handle.sync()
     } finally {
       await handle?.close()
     }
+  } catch (error) {
+    throw storageError(error, path)
+  }
+}
+
+/** Replaces `path` by `content` in one step: readers see the old bytes or the new ones, also after a crash. */
+export async function writeDurable(path: string, content: string | Uint8Array): Promise<void> {
+  const aside = `${path}.${process.pid}.part`
+  try {
+    await writeSynced(aside, content)
     await publish(aside, path)
   } catch (error) {
     await rm(aside, { force: true }).catch(() => {})
-    throw storageError(error, path)
+    // The name that the user knows, not the one that it is written under.
+    throw error instanceof PretextError ? storageError(error.cause, path) : error
   }
 }
 

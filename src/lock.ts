@@ -18,10 +18,14 @@ export async function takeLock(
   const waitMs = options.waitMs ?? STALE_MS + 2000
   try {
     await mkdir(folder, { recursive: true })
-    const release = await lock(folder, {
+    // One key for each lock: the library keeps them by this path, and a folder can hold several.
+    const release = await lock(`${folder}/${name}`, {
+      realpath: false,
       lockfilePath: `${folder}/${name}.lock`,
       stale: STALE_MS,
       update: STALE_MS / 5,
+      // Called also where this process was only too busy to renew in time; releases are safe by the ledger's commits.
+      onCompromised: () => {},
       retries: { retries: Math.ceil(waitMs / 500), minTimeout: 500, maxTimeout: 500 },
     })
     return release

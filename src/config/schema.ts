@@ -72,7 +72,7 @@ const Privacy = z
       .describe('Well below 1 / (number of clients)'),
     minimumClients: positive.default(10).describe('With fewer clients nothing is released'),
     budget: z
-      .strictObject({ epsilon: z.number().positive(), delta: z.number().positive().max(1) })
+      .strictObject({ epsilon: z.number().positive(), delta: z.number().positive().lt(1) })
       .optional()
       .describe('The most that the data set may spend over all runs; a release beyond it is refused'),
     ledger: path
@@ -267,11 +267,22 @@ export const ConfigSchema = z
         `maxCandidates belongs to vote: multihot, got vote: ${histogram.vote}`,
       )
     }
+    const { degree, operators, temperature } = evolution.variation
+    if (operators.includes('mask-fill') && ([degree].flat().some((d) => d === 0) || temperature === 0)) {
+      fail(['evolution', 'variation'], 'mask-fill needs degree and temperature above 0')
+    }
+    const labels = evolution.labels?.values.length ?? 1
+    if ([evolution.population].flat().some((size) => size < labels)) {
+      fail(['evolution'], `expected a population of at least one candidate for each of the ${labels} labels`)
+    }
     const shares = evolution.labels?.shares
     if (typeof shares === 'object') {
       const missing = evolution.labels?.values.filter((value) => !(value in shares)) ?? []
-      if (missing.length > 0)
+      if (missing.length > 0) {
         fail(['evolution', 'labels', 'shares'], `no share is given for ${missing.join(', ')}`)
+      } else if (!Object.values(shares).some((value) => value > 0)) {
+        fail(['evolution', 'labels', 'shares'], 'expected at least one share above 0')
+      }
     }
   })
 

@@ -21,7 +21,7 @@ export function initialFromPublic(
       hint: 'check data.public in the config, and its minWords and maxWords',
     })
   }
-  return apportion(labels.shares, size).flatMap((count, l) => {
+  return apportion(labels.shares, size, 1).flatMap((count, l) => {
     const label = labels.names[l]
     const drawn = random.fork('public', l).sample(texts, count)
     const texts_ = Array.from({ length: count }, (_, i) => drawn[i % drawn.length] as string)
@@ -47,7 +47,7 @@ export async function initialFromModel(
   options: ZeroShotOptions,
 ): Promise<Population> {
   const { model, sampling, maxTokens, template, hint, topics } = options
-  const places = apportion(labels.shares, size).flatMap((count, l) =>
+  const places = apportion(labels.shares, size, 1).flatMap((count, l) =>
     Array.from({ length: count }, () => labels.names[l]),
   )
   const texts = new Map<number, string>()

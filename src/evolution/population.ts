@@ -51,8 +51,16 @@ export function scheduled(schedule: number | readonly number[], round: number): 
   return schedule[Math.min(round, schedule.length) - 1] as number
 }
 
-/** How many of `total` go to each label by its share: largest remainders, so that the sizes add up exactly. */
-export function apportion(shares: readonly number[], total: number): number[] {
+/**
+ * How many of `total` go to each label by its share: largest remainders, so that the sizes add up exactly. `least` go to
+ * every label with a positive share first, if there are enough: a label without candidates could never vote again.
+ */
+export function apportion(shares: readonly number[], total: number, least = 0): number[] {
+  const positive = shares.map((share) => (share > 0 ? least : 0))
+  const reserved = positive.reduce((a, b) => a + b, 0)
+  if (least > 0 && reserved <= total) {
+    return apportion(shares, total - reserved).map((size, i) => size + (positive[i] as number))
+  }
   const sum = shares.reduce((a, b) => a + b, 0)
   const exact = shares.map((share) => (sum > 0 ? (share / sum) * total : total / shares.length))
   const sizes = exact.map(Math.floor)

@@ -56,7 +56,7 @@ function select(
   t: number,
   options: RoundOptions,
 ) {
-  const sizes = apportion(options.labels.shares, options.nextSize)
+  const sizes = apportion(options.labels.shares, options.nextSize, 1)
   const at = (indices: readonly number[], positions: readonly number[]): Candidate[] =>
     indices.map((i) => population[positions[i] as number] as Candidate)
   const groups = positionsByLabel(population, options.labels).flatMap((positions, label) => {

@@ -1,6 +1,7 @@
 // The clients of a run in one process: each embeds its own texts and votes. Private embeddings live in memory only, and
 // what leaves this file is ExactVotes.
 import type { Embedder } from '../embeddings/embedder.ts'
+import { gatherRows, row } from '../embeddings/matrix.ts'
 import type { OnEvent } from '../events.ts'
 import { chooseTexts } from '../texts/choose.ts'
 import type { PrivateTexts, SimulationTexts } from '../texts/private-texts.ts'
@@ -32,13 +33,15 @@ export async function embedClients(
   const label = 'embedding the private texts, client by client'
   // Progress in percent: how many clients or texts there are stays out of the events.
   options.onEvent({ type: 'stage', stage: 'embed', label, total: 100, unit: '%' })
+  let percent = 0
   for (let i = 0; i < texts.clients; i++) {
     options.signal?.throwIfAborted()
     const chosen = texts.read(i, chooseTexts(texts.textsOf(i), options.maxTextsPerClient))
-    clients.push({ embeddings: await embedder.embed(chosen.texts), labels: chosen.labels })
-    const percent = Math.floor((100 * (i + 1)) / texts.clients)
-    if (percent > Math.floor((100 * i) / texts.clients)) {
-      options.onEvent({ type: 'progress', stage: 'embed', done: percent, total: 100 })
+    clients.push(finiteOnly({ embeddings: await embedder.embed(chosen.texts), labels: chosen.labels }))
+    // Every percent once, however few clients there are: the number of events tells nothing.
+    const reached = Math.floor((100 * (i + 1)) / texts.clients)
+    while (percent < reached) {
+      options.onEvent({ type: 'progress', stage: 'embed', done: ++percent, total: 100 })
     }
   }
   options.onEvent({ type: 'stage-end', stage: 'embed', label })
@@ -64,6 +67,14 @@ export async function embedClients(
       return votes
     },
   }
+}
+
+/** A text whose embedding is not finite casts no vote: it must not decide whether the run goes on. */
+function finiteOnly(client: ClientEmbeddings): ClientEmbeddings {
+  const { embeddings, labels } = client
+  const finite = labels.flatMap((_, i) => (row(embeddings, i).every(Number.isFinite) ? [i] : []))
+  if (finite.length === labels.length) return client
+  return { embeddings: gatherRows(embeddings, finite), labels: finite.map((i) => labels[i] as number) }
 }
 
 /** Label votes are normalised to L2 norm 1 whatever the mode of the rounds. */

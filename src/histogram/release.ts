@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { z } from 'zod'
-import { publish, readIfThere, writeDurable } from '../durable.ts'
+import { publish, readIfThere, writeSynced } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import {
   type Charge,
@@ -78,12 +78,18 @@ export async function releaseHistogram(
   const { run, release } = options.charge
   const paid = chargesIn(entries).find((entry) => entry.run === run && entry.release === release)
   const committed = paid === undefined ? undefined : commitOf(entries, paid)
-  if (paid !== undefined && committed !== undefined) {
-    const bytes = await readIfThere(aside)
-    if (bytes === undefined || sha256Of(bytes) !== committed) throw spentAlready(paid)
+  const drawn = await readIfThere(aside)
+  if (paid !== undefined && (committed !== undefined || paidBy(drawn) === paid.hash)) {
+    // Drawn whole before the crash: that draw is the release, and there is never another one.
+    if (drawn === undefined || (committed ?? sha256Of(drawn)) !== sha256Of(drawn)) {
+      await rm(aside, { force: true })
+      throw spentAlready(paid)
+    }
+    await commit(options.ledger, paid, sha256Of(drawn))
     await publish(aside, options.file)
     return releaseHistogram(options)
   }
+  await rm(aside, { force: true })
   const votes = await options.count()
   const { entry, repeated } = await charge(options.ledger, options.terms, options.charge)
   const histogram = addNoise(
@@ -103,7 +109,7 @@ export async function releaseHistogram(
     steps: [...histogram.steps],
   }
   const bytes = `${JSON.stringify(file)}\n`
-  await writeDurable(aside, bytes)
+  await writeSynced(aside, bytes)
   try {
     await commit(options.ledger, entry, sha256Of(bytes))
   } catch (error) {
@@ -127,6 +133,16 @@ async function checkPaid(options: ReleaseOptions, released: ReleaseFile): Promis
   }
   const bytes = await readIfThere(options.file)
   if (bytes === undefined || commitOf(entries, paid) !== sha256Of(bytes)) throw spentAlready(paid)
+}
+
+/** The charge that a whole draw cites; undefined for none, or a torn one. */
+function paidBy(drawn: string | undefined): string | undefined {
+  if (drawn === undefined) return undefined
+  try {
+    return Release.parse(JSON.parse(drawn)).charge
+  } catch {
+    return undefined
+  }
 }
 
 function sha256Of(bytes: string): string {

@@ -204,7 +204,7 @@ export function charge(path: string, terms: LedgerTerms, wanted: Charge): Promis
       if (commitOf(entries, paid) !== undefined) throw spentAlready(paid)
       return { entry: paid, repeated: true }
     }
-    checkBudget(terms, entries, wanted)
+    checkBudget(terms, entries, [wanted])
     const { dataset, unit, adjacency } = terms
     const { run, release, mechanism } = wanted
     const entry = await append(path, chain, {
@@ -218,6 +218,22 @@ export function charge(path: string, terms: LedgerTerms, wanted: Charge): Promis
     })
     return { entry: entry as ChargeEntry, repeated: false }
   })
+}
+
+/**
+ * Refuses, before anything is spent, what the ledger would refuse later: other terms, or releases that the budget cannot
+ * pay for together. Those of `wanted` that are paid already cost nothing more.
+ */
+export async function checkAffordable(
+  path: string,
+  terms: LedgerTerms,
+  wanted: readonly Charge[],
+): Promise<void> {
+  const entries = await readLedger(path)
+  const charges = chargesIn(entries)
+  for (const entry of charges) checkTerms(path, terms, entry)
+  const open = wanted.filter((w) => !charges.some((c) => c.run === w.run && c.release === w.release))
+  checkBudget(terms, entries, open)
 }
 
 /** Binds a charge to the bytes of its release, for ever. Throws PretextError `ledger` if it is bound to others. */
@@ -299,14 +315,17 @@ function checkTerms(path: string, terms: LedgerTerms, entry: ChargeEntry): void 
   }
 }
 
-function checkBudget(terms: LedgerTerms, entries: readonly LedgerEntry[], wanted: Charge): void {
+function checkBudget(terms: LedgerTerms, entries: readonly LedgerEntry[], wanted: readonly Charge[]): void {
   if (terms.budget === undefined) return
   const { epsilon, delta } = terms.budget
   const before = spentEpsilon(entries, delta)
-  const after = epsilonOf([...chargesIn(entries).map((entry) => entry.mechanism), wanted.mechanism], delta)
+  const after = epsilonOf(
+    [...chargesIn(entries).map((entry) => entry.mechanism), ...wanted.map((charge) => charge.mechanism)],
+    delta,
+  )
   if (after <= epsilon) return
   throw new PretextError(
-    `the release would bring data set "${terms.dataset}" to epsilon ${after.toFixed(4)}, over its budget of ${epsilon} at delta ${delta} (spent so far: ${before.toFixed(4)})`,
+    `${wanted.length === 1 ? 'the release' : `these ${wanted.length} releases`} would bring data set "${terms.dataset}" to epsilon ${after.toFixed(4)}, over its budget of ${epsilon} at delta ${delta} (spent so far: ${before.toFixed(4)})`,
     { code: 'budget', hint: 'nothing was released; use more noise or fewer rounds, or raise privacy.budget' },
   )
 }

@@ -42,6 +42,7 @@ export interface RoundReport {
   readonly consentedDistance: Interval | null
   readonly diversity: Diversity
   readonly samples: readonly string[]
+  readonly warnings?: readonly string[]
 }
 
 export interface RunReport {

@@ -8,6 +8,7 @@ import type { Expansion } from '../generate/expansion.ts'
 import { writeParquet } from '../generate/writers/parquet.ts'
 import type { CorpusRow } from '../generate/writers/row.ts'
 import { boundInVotes, type VoteBound } from '../histogram/bound.ts'
+import { readRelease } from '../histogram/release.ts'
 import { ACCOUNTANT } from '../privacy/accountant.ts'
 import { chargesIn, readLedger, spentEpsilon } from '../privacy/ledger.ts'
 import { seededRandom } from '../random.ts'
@@ -39,7 +40,6 @@ export interface ArtefactsTask {
   readonly seeds: number
   readonly finalPopulation: Population
   readonly observer: Observer
-  readonly redrawn: number
   readonly warnings: string[]
   readonly onEvent: OnEvent
   readonly elapsed: () => number
@@ -51,6 +51,7 @@ const NOT_COVERED = [
   'prompts, hints, label lists and public texts given to the run',
   'trying several configs or seeds and keeping one: each run is charged, the choice among them is not',
   'other data sets that hold texts of the same people',
+  'whether the run could start: enough clients, consented clients who are not among the private ones, rows that can be read',
 ]
 
 const CORPUS_SAMPLES = 24
@@ -127,7 +128,7 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
       voteMode: config.histogram.vote,
       l2Bound: boundInVotes(bound),
       releases: noise.releases,
-      redrawn: task.redrawn,
+      redrawn: await countRedrawn(task),
       accountant: ACCOUNTANT,
       aggregation: 'trusted',
       dataset: {
@@ -152,7 +153,7 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
       labels,
       samples: seededRandom(config.seed, 'corpus-samples').sample(rows, CORPUS_SAMPLES),
     },
-    warnings: task.warnings,
+    warnings: [...new Set([...task.rounds.flatMap((round) => round.warnings ?? []), ...task.warnings])],
   }
 
   function priorKnowledge({ labels: shares }: ArtefactsTask): string[] {
@@ -167,6 +168,13 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
     if (evolution.variation.prompts !== undefined) known.push('prompts of your own')
     return known
   }
+}
+
+/** Releases of the run that were drawn again after a crash, by whichever process. */
+async function countRedrawn({ run, rounds }: ArtefactsTask): Promise<number> {
+  const files = ['label-shares.json', ...rounds.map(({ round }) => `${run.roundFolder(round)}/release.json`)]
+  const releases = await Promise.all(files.map((file, i) => readRelease(i === 0 ? run.file(file) : file)))
+  return releases.filter((release) => release?.redrawn === true).length
 }
 
 /** Histogram of words a text in bins of five. */

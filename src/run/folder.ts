@@ -1,7 +1,7 @@
 // The folder of one run: what is in it, who may work on it, and whether it can go on.
 import { createHash, randomBytes } from 'node:crypto'
 import { access, readdir, readFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import type { Config } from '../config/schema.ts'
@@ -15,6 +15,8 @@ const Manifest = z.looseObject({
   id: z.string(),
   /** The run's name in the ledger: unlike its folder's, it is never used twice. */
   chargedAs: z.string(),
+  /** The ledger that the run is charged to, seen from the run's folder. */
+  ledger: z.string(),
   name: z.string(),
   status: z.enum(['running', 'sealed', 'finished']),
   startedAt: z.string(),
@@ -45,6 +47,8 @@ export interface OpenRunOptions {
   readonly config: Config
   /** Folder of all runs. */
   readonly runs: string
+  /** Ledger of the data set. */
+  readonly ledger: string
   /** The run's own folder, instead of one named by name and time. */
   readonly out?: string
   /** true: the latest unfinished run of this name; a string: that run. */
@@ -80,6 +84,7 @@ export async function openRun(options: OpenRunOptions): Promise<RunFolder> {
             version: 1,
             id: basename(path),
             chargedAs: `${basename(path)}-${randomBytes(6).toString('hex')}`,
+            ledger: relative(path, options.ledger),
             name: options.config.name,
             status: 'running',
             startedAt: now().toISOString(),
@@ -164,7 +169,16 @@ function checkResumable(
       `${path} belongs to a run of another config${changed.length > 0 ? ` (different: ${changed.join('; ')})` : ''}`,
       {
         code: 'config',
-        hint: `go on with the config that is kept in ${join(path, 'config.yaml')}, or start a new run in another folder`,
+        hint: `go on with the config that it was started with (its values are kept in ${join(path, 'config.yaml')}), or start a new run in another folder`,
+      },
+    )
+  }
+  if (resolve(path, before.ledger) !== resolve(options.ledger)) {
+    throw new PretextError(
+      `${path} is charged to the ledger ${resolve(path, before.ledger)}, and would go on with ${options.ledger}`,
+      {
+        code: 'ledger',
+        hint: 'resume from where it was started: same config file, output.folder and privacy.ledger',
       },
     )
   }

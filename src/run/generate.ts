@@ -15,7 +15,7 @@ import { boundInVotes, voteBound } from '../histogram/bound.ts'
 import { embedClients, type LocalClients } from '../histogram/clients.ts'
 import { noisyVotes } from '../histogram/noise.ts'
 import { releaseHistogram } from '../histogram/release.ts'
-import type { LedgerTerms } from '../privacy/ledger.ts'
+import { checkAffordable, type LedgerTerms } from '../privacy/ledger.ts'
 import { seededRandom } from '../random.ts'
 import type { RunReport } from '../report/data.ts'
 import type { OwnerCounts } from '../texts/terminal.ts'
@@ -24,7 +24,7 @@ import { writeArtefacts } from './artefacts.ts'
 import { exists, openRun, type RunFolder } from './folder.ts'
 import { readInputs } from './inputs.ts'
 import { ledgerPath } from './ledger-path.ts'
-import { localSteps, stageProgress, voteOptions } from './local-steps.ts'
+import { localSteps, releaseName, stageProgress, voteOptions } from './local-steps.ts'
 import { type Models, openModels } from './models.ts'
 import { type NoisePlan, planNoise } from './noise.ts'
 import { createObserver, readRoundReport, toJson } from './observe.ts'
@@ -61,6 +61,7 @@ export async function generate(loaded: LoadedConfig, options: GenerateOptions = 
   const run = await openRun({
     config,
     runs: loaded.path(config.output.folder),
+    ledger: ledgerPath(loaded),
     ...(options.out === undefined ? {} : { out: options.out }),
     ...(options.resume === undefined ? {} : { resume: options.resume }),
     command: options.command ?? 'generate()',
@@ -113,6 +114,15 @@ async function work(
   const bound = voteBound(voteOptions(config))
   const ledger = ledgerPath(loaded)
   const terms = ledgerTerms(loaded)
+  await checkAffordable(
+    ledger,
+    terms,
+    Array.from({ length: noise.releases }, (_, i) => ({
+      run: run.manifest.chargedAs,
+      release: releaseName(i + 1 - (noise.releases - config.evolution.rounds)),
+      mechanism: noise.mechanism,
+    })),
+  )
   const random = seededRandom(config.seed)
   const { embedder, llm } = models
   let clients: Promise<LocalClients> | undefined
@@ -121,9 +131,7 @@ async function work(
     clients ??= embedClients(inputs.clients, embedder, { maxTextsPerClient, onEvent, ...signal })
     return clients
   }
-  let redrawn = 0
   const onRedrawn = (release: string) => {
-    redrawn++
     warn(
       `release ${release} was charged before a crash and drawn again under the same charge; nobody saw the first draw`,
     )
@@ -222,7 +230,6 @@ async function work(
       (await readPopulation(`${run.roundFolder(config.evolution.rounds + 1)}/population.jsonl`)) ??
       population,
     observer,
-    redrawn,
     warnings,
     onEvent,
     elapsed,
@@ -275,10 +282,10 @@ async function labelShares(task: LabelTask): Promise<Labels> {
     file: task.run.file('label-shares.json'),
     ledger: task.ledger,
     terms: task.terms,
-    charge: { run: task.run.manifest.chargedAs, release: 'label-shares', mechanism: task.noise.mechanism },
+    charge: { run: task.run.manifest.chargedAs, release: releaseName(0), mechanism: task.noise.mechanism },
     count: async () => (await task.localClients()).countLabels(names.length),
   })
-  if (redrawn) task.onRedrawn('label-shares')
+  if (redrawn) task.onRedrawn(releaseName(0))
   return { names, shares: sharesFromVotes(noisyVotes(histogram)) }
 }
 

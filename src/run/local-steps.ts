@@ -74,7 +74,7 @@ export function localSteps(options: LocalStepsOptions): RoundSteps {
     },
 
     async votes(population, embeddings, t) {
-      const release = `round-${t}`
+      const release = releaseName(t)
       const label = `round ${t}/${rounds}: voting`
       onEvent({ type: 'stage', stage: 'vote', label })
       const indexes = await candidateIndexes(population, embeddings, labels, config)
@@ -122,9 +122,16 @@ export function localSteps(options: LocalStepsOptions): RoundSteps {
   }
 }
 
+/** Name of round t's release in the ledger; 0 is that of the label shares. */
+export function releaseName(t: number): string {
+  return t === 0 ? 'label-shares' : `round-${t}`
+}
+
 /** The vote options of a config; its bound follows from them. */
-export function voteOptions({ histogram }: Config) {
-  const { vote: mode, maxTextsPerClient, neighbours, maxCandidates, clip } = histogram
+export function voteOptions({ histogram, privacy }: Config) {
+  const { vote: mode, neighbours, maxCandidates, clip } = histogram
+  // A record is one text, so no noise is spent on more.
+  const maxTextsPerClient = privacy.unit === 'record' ? 1 : histogram.maxTextsPerClient
   return {
     mode,
     maxTextsPerClient,

@@ -1,8 +1,12 @@
 // The privacy of a run before it starts: how many releases, with which noise, and what epsilon is spent after each.
 import type { Config } from '../config/schema.ts'
+import { PretextError } from '../errors.ts'
 import { calibrateNoise, epsilonOf } from '../privacy/accountant.ts'
 import type { MechanismEvent } from '../privacy/events.ts'
 import { type Adjacency, sensitivityFactor } from '../privacy/units.ts'
+
+/** Beyond this the noise is smaller than what it should hide, and exact votes would come out in effect. */
+const LARGEST_EPSILON = 1000
 
 export interface NoisePlan {
   readonly mechanism: MechanismEvent
@@ -16,8 +20,8 @@ export interface NoisePlan {
   readonly other: { readonly adjacency: Adjacency; readonly epsilon: number }
 }
 
-export function planNoise(config: Pick<Config, 'privacy' | 'evolution'>): NoisePlan {
-  const { privacy, evolution } = config
+export function planNoise(config: Pick<Config, 'data' | 'privacy' | 'evolution'>): NoisePlan {
+  const { data, privacy, evolution } = config
   const releases = evolution.rounds + (evolution.labels?.shares === 'measured' ? 1 : 0)
   const mechanism: MechanismEvent =
     privacy.epsilon === Number.POSITIVE_INFINITY
@@ -27,6 +31,19 @@ export function planNoise(config: Pick<Config, 'privacy' | 'evolution'>): NoiseP
           noiseMultiplier:
             privacy.noiseMultiplier ?? calibrateNoise(privacy.epsilon as number, privacy.delta, releases),
         }
+  const spend = epsilonOf(
+    Array.from({ length: releases }, () => mechanism),
+    privacy.delta,
+  )
+  if (!data.simulation && spend > LARGEST_EPSILON) {
+    throw new PretextError(
+      `the run would spend epsilon ${spend.toPrecision(4)}, which protects nothing; private texts are released at ${LARGEST_EPSILON} at most`,
+      {
+        code: 'config',
+        hint: 'use more noise, or declare the texts free for experiments with data.simulation: true',
+      },
+    )
+  }
   const epsilonAfter = (count: number, scale = 1): number => {
     const event: MechanismEvent =
       mechanism.type === 'exact'

@@ -46,19 +46,30 @@ export function createObserver(options: ObserverOptions): Observer {
   }
   const distance = async (texts: readonly string[], name: string): Promise<Interval | null> => {
     if (consented === undefined || texts.length === 0) return null
-    const of = await consentedEmbeddings(consented)
-    const synthetic: Matrix = await embedder.embed(texts)
-    return clusterBootstrap(await nearestDistances(of, synthetic), random.fork('bootstrap', name))
+    try {
+      const of = await consentedEmbeddings(consented)
+      const synthetic: Matrix = await embedder.embed(texts)
+      return clusterBootstrap(await nearestDistances(of, synthetic), random.fork('bootstrap', name))
+    } catch {
+      // Reporting decides nothing, so it stops nothing either.
+      options.warn('the distance of the consented texts could not be measured')
+      return null
+    }
   }
   return {
     distance,
     async round(t, epsilon, population, result) {
       const texts = population.map((candidate) => candidate.text)
       const spread = diversity(texts)
+      const warnings: string[] = []
+      const warn = (message: string) => {
+        warnings.push(message)
+        options.warn(message)
+      }
       const narrow = diversityWarning(spread, texts.length, `of round ${t}`)
-      if (narrow !== undefined) options.warn(narrow)
+      if (narrow !== undefined) warn(narrow)
       if (result.fellBack) {
-        options.warn(
+        warn(
           `round ${t}: no candidate's votes passed the threshold, so the best tenth survived; use a lower threshold, a smaller population or more clients`,
         )
       }
@@ -75,6 +86,7 @@ export function createObserver(options: ObserverOptions): Observer {
         consentedDistance: await distance(texts, `round-${t}`),
         diversity: spread,
         samples: random.fork('samples', t).sample(texts, SAMPLES),
+        warnings,
       }
     },
   }

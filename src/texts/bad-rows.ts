@@ -23,8 +23,9 @@ export function collectBadRows(): BadRows {
     },
     error() {
       if (count === 0) return undefined
-      const more = count > TOLD ? `; the first ${TOLD}` : ''
-      const message = count === 1 ? (told[0] as string) : [`${count} bad rows${more}:`, ...told].join('\n  ')
+      // How many there are in all is the owner's to know (OwnerCounts), and not in an error that goes into logs.
+      const heading = count > TOLD ? `more than ${TOLD} bad rows; the first ${TOLD}:` : `${count} bad rows:`
+      const message = count === 1 ? (told[0] as string) : [heading, ...told].join('\n  ')
       return new PretextError(message, {
         code: 'data',
         hint: 'correct these rows, check the column names and the format, or leave bad rows out with onBadRow: skip',

@@ -140,7 +140,7 @@ describe('runs, report and ledger', () => {
     const ledger = join(made.folder, 'runs/ledgers/canaries.jsonl')
     expect((await run('ledger', 'verify', ledger, '--delta', '1e-5')).stdout).toMatch(/whole: \d+ entries/)
     expect((await run('ledger', 'show', ledger)).stdout).toMatch(
-      /1 .* one +round-1 +gaussian, noise multiplier 0\.84/,
+      /1 .* one-\w+ +round-1 +gaussian, noise multiplier 0\.84/,
     )
   })
 

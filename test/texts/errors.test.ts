@@ -84,7 +84,7 @@ describe('bad rows', () => {
   it('lists the first ten places and the count', async () => {
     const { message } = await failure('clients.jsonl', `${good}${'{}\n'.repeat(12)}`)
     const lines = message.split('\n')
-    expect(lines[0]).toBe('12 bad rows; the first 10:')
+    expect(lines[0]).toBe('more than 10 bad rows; the first 10:')
     expect(lines.slice(1).map((line) => /:(\d+):/.exec(line)?.[1])).toEqual([
       '3',
       '4',
