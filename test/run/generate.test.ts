@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { parquetReadObjects } from 'hyparquet'
 import { describe, expect, it } from 'vitest'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
+import { hnswInstalled } from '../histogram/hnsw-installed.ts'
 import { CANARY, filesBelow, leaks, runCli, workspace } from './workspace.ts'
 
 const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
@@ -139,7 +140,7 @@ describe('pretext generate', () => {
         },
         survivors: { by: 'rank', threshold: { topShare: 0.3 }, keepParents: 0.25 },
       }
-      c.histogram = { ...c.histogram, backend: 'hnsw', distance: 'cosine' }
+      c.histogram = { ...c.histogram, backend: hnswInstalled ? 'hnsw' : 'exact', distance: 'cosine' }
     })
     const { code, stderr } = await runCli(['generate', config, '--out', out], { cwd: folder })
     expect(stderr).not.toMatch(/error/)
