@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { PretextError } from '../../src/errors.ts'
 import type { PretextEvent } from '../../src/events.ts'
-import { exportCorpus } from '../../src/generate/writers/export-corpus.ts'
+import { exportCorpus } from '../../src/run/export-corpus.ts'
 import { exampleReport } from '../report/example.ts'
 
 interface Repo {

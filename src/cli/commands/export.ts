@@ -1,5 +1,5 @@
 // pretext export RUN: the corpus in the form that other tools want.
-import { exportCorpus } from '../../generate/writers/export-corpus.ts'
+import { exportCorpus } from '../../run/export-corpus.ts'
 import { readCorpus, readRunConfig, readRunReport } from '../../run/read-run.ts'
 import { defineCommand, outputOf } from '../context.ts'
 

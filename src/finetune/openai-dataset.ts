@@ -2,9 +2,9 @@
 // turn after an instruction that the user states; and the check of such a file before it is uploaded and paid for.
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { PretextError } from '../../errors.ts'
-import { type CorpusRows, checkRows } from './row.ts'
-import { type FileOptions, writeWhole } from './whole-file.ts'
+import { PretextError } from '../errors.ts'
+import { type CorpusRows, checkRows } from '../generate/writers/row.ts'
+import { type FileOptions, writeWhole } from '../generate/writers/whole-file.ts'
 
 /** OpenAI takes no fine-tuning file with fewer examples. */
 export const MIN_EXAMPLES = 10
