@@ -25,7 +25,7 @@ describe('pretext generate', () => {
     expect(stdout).toMatch(
       /epsilon 8\.0000 at delta 0\.00001 \(unit client, add-remove; substitution: 1\d\.\d+\)/,
     )
-    expect(stdout).toMatch(/canaries has spent epsilon 8\.0000 in 2 releases of 1 run\(s\)/)
+    expect(stdout).toMatch(/canaries has spent epsilon 8\.0000 in 2 releases of 1 run,/)
 
     const rows = await lines(join(out, 'synthetic.jsonl'))
     expect(rows).toHaveLength(20)

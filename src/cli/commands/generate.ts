@@ -78,7 +78,7 @@ export const generateCommand = defineCommand({
       ],
       [
         'data set',
-        `${report.run.dataset} has spent epsilon ${number(report.privacy.dataset.epsilon)} in ${report.privacy.dataset.releases} releases of ${report.privacy.dataset.runs} run(s), by ${shown(result.ledger)}`,
+        `${report.run.dataset} has spent epsilon ${number(report.privacy.dataset.epsilon)} in ${report.privacy.dataset.releases} releases of ${report.privacy.dataset.runs} ${report.privacy.dataset.runs === 1 ? 'run' : 'runs'}, by ${shown(result.ledger)}`,
       ],
       ['time', duration(report.run.seconds)],
     ]

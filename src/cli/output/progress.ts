@@ -22,7 +22,7 @@ const LIVE_MS = 100
 const PLAIN_MS = 15_000
 
 export function terminalProgress(stream: NodeJS.WritableStream & { readonly columns?: number }): Renderer {
-  return renderer(stream, LIVE_MS, (line) => `\r\u001b[2K${line.slice(0, (stream.columns ?? 100) - 1)}`)
+  return renderer(stream, LIVE_MS, (line) => `\r\u001b[2K${line.slice(0, (stream.columns || 100) - 1)}`)
 }
 
 export function plainProgress(stream: NodeJS.WritableStream): Renderer {
