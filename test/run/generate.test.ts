@@ -145,6 +145,8 @@ describe('pretext generate', () => {
     const { code, stderr } = await runCli(['generate', config, '--out', out], { cwd: folder })
     expect(stderr).not.toMatch(/error/)
     expect(code).toBe(0)
+    if (hnswInstalled)
+      expect(stderr).toMatch(/neighbours: hnsw, recall [01]\.\d{3} \(measured on synthetic text\)/)
     const report = await json(join(out, 'report.json'))
     expect(report.rounds.map((r: { populationSize: number }) => r.populationSize)).toEqual([16, 12])
     expect(await lines(join(out, 'rounds/0003/population.jsonl'))).toHaveLength(8)
