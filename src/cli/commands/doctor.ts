@@ -2,7 +2,6 @@
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, freemem } from 'node:os'
 import { PretextError } from '../../errors.ts'
-import { listModels } from '../../models/list.ts'
 import { VERSION } from '../../version.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { bytes, shown, table } from '../output/output.ts'
@@ -83,6 +82,7 @@ async function loadable(name: string, purpose: string, install: string, optional
 }
 
 async function models(): Promise<Check[]> {
+  const { listModels } = await import('../../models/list.ts')
   const known = await listModels()
   return known.map((model) => ({
     name: model.id,

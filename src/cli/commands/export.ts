@@ -1,6 +1,4 @@
 // pretext export RUN: the corpus in the form that other tools want.
-import { exportCorpus } from '../../run/export-corpus.ts'
-import { readCorpus, readRunConfig, readRunReport } from '../../run/read-run.ts'
 import { defineCommand, outputOf } from '../context.ts'
 
 const FORMATS = ['jsonl', 'csv', 'parquet', 'openai', 'dataset', 'hub'] as const
@@ -29,6 +27,8 @@ export const exportCommand = defineCommand({
         describe: 'hub: make the dataset public',
       }),
   async handler(args) {
+    const { exportCorpus } = await import('../../run/export-corpus.ts')
+    const { readCorpus, readRunConfig, readRunReport } = await import('../../run/read-run.ts')
     const output = outputOf(args)
     const report = await readRunReport(args.run)
     const rows = await readCorpus(args.run)

@@ -1,10 +1,6 @@
 // pretext generate CONFIG: the whole job.
-import { type LoadedConfig, loadConfig } from '../../config/load.ts'
+import type { LoadedConfig } from '../../config/load.ts'
 import { PretextError } from '../../errors.ts'
-import { generate } from '../../run/generate.ts'
-import { planNoise } from '../../run/noise.ts'
-import { planRun } from '../../run/plan.ts'
-import { formatOwnerCounts } from '../../texts/terminal.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
 import { duration, shown, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
@@ -39,6 +35,10 @@ export const generateCommand = defineCommand({
       .example('$0 generate configs/quickstart.yaml', 'The example, with the embedded models')
       .example('$0 generate my.yaml --resume', 'Go on after Ctrl-C, a crash or a full disk'),
   async handler(args) {
+    const { loadConfig } = await import('../../config/load.ts')
+    const { generate } = await import('../../run/generate.ts')
+    const { planNoise } = await import('../../run/noise.ts')
+    const { formatOwnerCounts } = await import('../../texts/terminal.ts')
     const output = outputOf(args)
     const loaded = await loadConfig(args.config, args.set === undefined ? {} : { set: args.set })
     const { data, privacy } = loaded.config
@@ -103,6 +103,7 @@ function commandLine(args: { config: string; set?: string[] | undefined }): stri
 
 /** Refuses before anything is spent, by the upper end of the plan. */
 async function checkCost(loaded: LoadedConfig, limit: number): Promise<void> {
+  const { planRun } = await import('../../run/plan.ts')
   const { dollars } = await planRun(loaded)
   const hint = '"pretext plan" shows where it goes; ask for fewer texts or rounds, or raise --max-cost'
   if (dollars === null) {

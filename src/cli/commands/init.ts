@@ -1,8 +1,6 @@
 // pretext init: writes a config for the user's own data, every number with its comment.
 import { writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline/promises'
-import { parseConfig } from '../../config/load.ts'
-import { storageError } from '../../durable.ts'
 import { PretextError } from '../../errors.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { shown } from '../output/output.ts'
@@ -27,6 +25,8 @@ export const initCommand = defineCommand({
       .option('delta', { type: 'number', requiresArg: true, describe: 'Delta' })
       .option('hint', { type: 'string', requiresArg: true, describe: 'What the texts are, in a few words' }),
   async handler(args) {
+    const { parseConfig } = await import('../../config/load.ts')
+    const { storageError } = await import('../../durable.ts')
     const answers = await ask(args)
     const text = configText(answers)
     parseConfig(text, args.file)

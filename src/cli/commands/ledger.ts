@@ -1,8 +1,6 @@
 // pretext ledger: what a data set has spent, and whether its ledger is whole.
 import { PretextError } from '../../errors.ts'
-import { chargesIn, commitOf, readLedger, spentEpsilon } from '../../privacy/ledger.ts'
 import { checkDelta } from '../../privacy/units.ts'
-import { exists } from '../../run/folder.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { shown, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
@@ -20,6 +18,8 @@ export const ledgerCommand = defineCommand({
         describe: 'Also print the epsilon spent at this delta',
       }),
   async handler(args) {
+    const { chargesIn, commitOf, readLedger, spentEpsilon } = await import('../../privacy/ledger.ts')
+    const { exists } = await import('../../run/folder.ts')
     if (!(await exists(args.ledger))) {
       throw new PretextError(`${shown(args.ledger)}: expected a ledger, found no file`, {
         code: 'usage',

@@ -1,9 +1,6 @@
 // pretext models: which models are here, fetch them now, or remove them.
 
 import { PretextError } from '../../errors.ts'
-import { listModels, removeModel } from '../../models/list.ts'
-import { BUILT_IN_MODELS } from '../../models/manifests.ts'
-import { resolveUserModel } from '../../models/user-models.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
 import { bytes, shown, table } from '../output/output.ts'
 
@@ -23,6 +20,9 @@ export const modelsCommand = defineCommand({
       })
       .example('$0 models fetch', 'Everything that the quickstart needs, to go offline afterwards'),
   async handler(args) {
+    const { listModels, removeModel } = await import('../../models/list.ts')
+    const { BUILT_IN_MODELS } = await import('../../models/manifests.ts')
+    const { resolveUserModel } = await import('../../models/user-models.ts')
     const output = outputOf(args)
     if (args.action === 'fetch') {
       const names = args.model === undefined ? BUILT_IN_MODELS.map((m) => m.id) : [args.model]

@@ -1,6 +1,5 @@
 // pretext plan CONFIG: privacy, calls, tokens, money, time and disk, before anything is spent.
-import { loadConfig } from '../../config/load.ts'
-import { planRun, type Range } from '../../run/plan.ts'
+import type { Range } from '../../run/plan.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { bytes, duration, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
@@ -19,6 +18,8 @@ export const planCommand = defineCommand({
         describe: 'Override a key',
       }),
   async handler(args) {
+    const { loadConfig } = await import('../../config/load.ts')
+    const { planRun } = await import('../../run/plan.ts')
     const loaded = await loadConfig(args.config, args.set === undefined ? {} : { set: args.set })
     const { privacy, llm, data, histogram } = loaded.config
     const plan = await planRun(loaded)

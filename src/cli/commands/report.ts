@@ -1,8 +1,5 @@
 // pretext report RUN: the report of a finished run, written again from its JSON twin.
 import { join } from 'node:path'
-import { writeDurable } from '../../durable.ts'
-import { renderReport } from '../../report/html.ts'
-import { readRunReport } from '../../run/read-run.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { shown } from '../output/output.ts'
 
@@ -18,6 +15,9 @@ export const reportCommand = defineCommand({
         describe: 'HTML file (default: report.html in the run)',
       }),
   async handler(args) {
+    const { writeDurable } = await import('../../durable.ts')
+    const { renderReport } = await import('../../report/html.ts')
+    const { readRunReport } = await import('../../run/read-run.ts')
     const report = await readRunReport(args.run)
     const file = args.out ?? join(args.run, 'report.html')
     await writeDurable(file, renderReport(report))

@@ -2,8 +2,6 @@
 
 import { rm } from 'node:fs/promises'
 import { PretextError } from '../../errors.ts'
-import { listRuns } from '../../run/folder.ts'
-import { readRunReport } from '../../run/read-run.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { duration, shown, table } from '../output/output.ts'
 
@@ -16,6 +14,8 @@ export const runsCommand = defineCommand({
       .positional('run', { type: 'string', describe: 'Name of a run' })
       .option('folder', { type: 'string', default: 'runs', describe: 'Folder of the runs' }),
   async handler(args) {
+    const { listRuns } = await import('../../run/folder.ts')
+    const { readRunReport } = await import('../../run/read-run.ts')
     const output = outputOf(args)
     const runs = await listRuns(args.folder)
     if (args.action === 'list') {
