@@ -81,7 +81,7 @@ export async function generate(loaded: LoadedConfig, options: GenerateOptions = 
     if (options.signal?.aborted === true) {
       throw new PretextError(`stopped; the run is sealed in ${run.path}`, {
         code: 'interrupted',
-        hint: `go on with --resume ${run.manifest.id}`,
+        hint: `go on with ${options.out === undefined ? `--resume ${run.manifest.id}` : `--out ${options.out} --resume`}`,
       })
     }
     throw error

@@ -109,7 +109,7 @@ describe('Ctrl-C', () => {
     expect(stopped.code).toBe(130)
     expect(stopped.stderr).toMatch(/stopping after the calls in flight/)
     expect(stopped.stderr).toMatch(/stopped; the run is sealed in .*out/)
-    expect(stopped.stderr).toMatch(/go on with --resume out/)
+    expect(stopped.stderr).toMatch(/go on with --out .*out --resume/)
     expect(JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8')).status).toBe('sealed')
     const again = await runCli(['generate', config, '--out', out, '--resume'], { cwd: folder, env })
     expect(again.code).toBe(0)
