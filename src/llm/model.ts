@@ -26,7 +26,10 @@ export interface CompletionRequest {
   readonly maxTokens: number
   /** Generation ends before the first of these; it is not part of the text. */
   readonly stop: readonly string[]
-  /** Reproduces the draw where the model can; always part of the cache key. */
+  /**
+   * Reproduces the draw where the model can (an embedded model: where requests are asked one at a time);
+   * always part of the cache key.
+   */
   readonly seed: number
 }
 

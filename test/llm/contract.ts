@@ -5,7 +5,18 @@ import type { CompletionRequest, LanguageModel } from '../../src/llm/model.ts'
 import { request } from './requests.ts'
 import { KEY } from './server.ts'
 
-export function keepsTheContract(open: () => Promise<LanguageModel>): void {
+export interface ContractExceptions {
+  /**
+   * llama.cpp: the last bits of a token's state depend on what else is evaluated at the time, and a draw can hang on
+   * them. One at a time, the same requests give the same texts; the request cache makes a resumed run repeat itself.
+   */
+  readonly companyMayChangeDraws?: true
+}
+
+export function keepsTheContract(
+  open: () => Promise<LanguageModel>,
+  exceptions: ContractExceptions = {},
+): void {
   let model: LanguageModel
   beforeAll(async () => {
     model = await open()
@@ -54,7 +65,7 @@ export function keepsTheContract(open: () => Promise<LanguageModel>): void {
     const alone = await model.complete(request({ seed: 11 }))
     const seeds = [10, 11, 12, 13, 14]
     const among = await Promise.all(seeds.map((seed) => model.complete(request({ seed }))))
-    expect(among[1]?.text).toBe(alone.text)
+    if (exceptions.companyMayChangeDraws !== true) expect(among[1]?.text).toBe(alone.text)
     expect(new Set(among.map(({ text }) => text)).size).toBeGreaterThan(2)
   })
 
@@ -80,7 +91,9 @@ export function keepsTheContract(open: () => Promise<LanguageModel>): void {
     const texts: string[] = []
     for await (const { text } of completeAll(model, requests)) texts.push(text)
     expect(texts).toHaveLength(requests.length)
-    expect(texts[2]).toBe((await model.complete(requests[2] as CompletionRequest)).text)
+    const again = (await model.complete(requests[2] as CompletionRequest)).text
+    if (exceptions.companyMayChangeDraws !== true) expect(texts[2]).toBe(again)
+    else expect(texts.every((text) => text.length > 0)).toBe(true)
   })
 
   it('refuses a request that makes no sense, and goes on', async () => {
