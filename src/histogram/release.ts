@@ -10,6 +10,7 @@ import { PretextError } from '../errors.ts'
 import {
   type Charge,
   charge,
+  chargeOf,
   chargesIn,
   commit,
   commitOf,
@@ -75,8 +76,7 @@ export async function releaseHistogram(
   }
   // A release that the ledger already knows cannot be drawn again; it may only lack its name.
   const entries = await readLedger(options.ledger)
-  const { run, release } = options.charge
-  const paid = chargesIn(entries).find((entry) => entry.run === run && entry.release === release)
+  const paid = chargeOf(entries, options.charge)
   const committed = paid === undefined ? undefined : commitOf(entries, paid)
   const drawn = await readIfThere(aside)
   if (paid !== undefined && (committed !== undefined || paidBy(drawn) === paid.hash)) {

@@ -187,9 +187,8 @@ export interface Paid {
 export function charge(path: string, terms: LedgerTerms, wanted: Charge): Promise<Paid> {
   return locked(path, async (chain) => {
     const { entries } = chain
-    const charges = chargesIn(entries)
-    for (const entry of charges) checkTerms(path, terms, entry)
-    const paid = charges.find((entry) => entry.run === wanted.run && entry.release === wanted.release)
+    for (const entry of chargesIn(entries)) checkTerms(path, terms, entry)
+    const paid = chargeOf(entries, wanted)
     if (paid !== undefined) {
       if (JSON.stringify(paid.mechanism) !== JSON.stringify(wanted.mechanism)) {
         throw new PretextError(
@@ -230,9 +229,8 @@ export async function checkAffordable(
   wanted: readonly Charge[],
 ): Promise<void> {
   const entries = await readLedger(path)
-  const charges = chargesIn(entries)
-  for (const entry of charges) checkTerms(path, terms, entry)
-  const open = wanted.filter((w) => !charges.some((c) => c.run === w.run && c.release === w.release))
+  for (const entry of chargesIn(entries)) checkTerms(path, terms, entry)
+  const open = wanted.filter((w) => chargeOf(entries, w) === undefined)
   checkBudget(terms, entries, open)
 }
 
@@ -255,6 +253,14 @@ export function spentAlready(paid: ChargeEntry): PretextError {
       hint: 'restore the run folder as it was, or start a new run (it is charged again); a second draw under one charge would give the votes away',
     },
   )
+}
+
+/** What was paid for a release; undefined while it is not. */
+export function chargeOf(
+  entries: readonly LedgerEntry[],
+  { run, release }: Pick<Charge, 'run' | 'release'>,
+): ChargeEntry | undefined {
+  return chargesIn(entries).find((entry) => entry.run === run && entry.release === release)
 }
 
 /** sha256 of the bytes that a charge was spent on; undefined while it is not. */

@@ -2,17 +2,26 @@
 import { PretextError } from '../errors.ts'
 import type { RunReport } from './data.ts'
 
+/** For JSON.stringify: infinity, which JSON does not have, as the string "inf". */
+export function infinityAsText(_key: string, value: unknown): unknown {
+  return value === Infinity ? 'inf' : value
+}
+
+/** For JSON.parse. Only an epsilon can be endless: a synthetic text that says "inf" stays a text. */
+export function textAsInfinity(key: string, value: unknown): unknown {
+  return key === 'epsilon' && value === 'inf' ? Infinity : value
+}
+
 /** The JSON twin of the HTML report, with a newline at the end. Infinity is written as "inf"; NaN is refused. */
 export function reportJson(report: RunReport): string {
   const text = JSON.stringify(
     report,
     (key, value: unknown) => {
-      if (value === Infinity) return 'inf'
       if (value === -Infinity) return '-inf'
       if (typeof value === 'number' && Number.isNaN(value)) {
         throw new PretextError(`expected a number in the report at "${key}", got NaN`, { code: 'unexpected' })
       }
-      return value
+      return infinityAsText(key, value)
     },
     2,
   )
@@ -23,10 +32,7 @@ export function reportJson(report: RunReport): string {
 export function readReport(text: string, path: string): RunReport {
   let parsed: unknown
   try {
-    // Only an epsilon can be endless: a synthetic text that says "inf" stays a text.
-    parsed = JSON.parse(text, (key, value: unknown) =>
-      key === 'epsilon' && value === 'inf' ? Infinity : value,
-    )
+    parsed = JSON.parse(text, textAsInfinity)
   } catch {
     throw new PretextError(`expected a report at ${path}, got text that is not JSON`, {
       code: 'data',

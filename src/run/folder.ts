@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { readIfThere, writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import { takeLock } from '../lock.ts'
+import { infinityAsText } from '../report/json.ts'
 
 const Manifest = z.looseObject({
   format: z.literal('pretext-run'),
@@ -122,9 +123,7 @@ export async function openRun(options: OpenRunOptions): Promise<RunFolder> {
 /** sha256 over everything in the config that shapes the run; where its output lies does not. */
 export function hashConfig(config: Config): string {
   const { output: _, $schema: __, ...rest } = config
-  return createHash('sha256')
-    .update(JSON.stringify(rest, (_key, value) => (value === Number.POSITIVE_INFINITY ? 'inf' : value)))
-    .digest('hex')
+  return createHash('sha256').update(JSON.stringify(rest, infinityAsText)).digest('hex')
 }
 
 async function chooseFolder(options: OpenRunOptions, now: Date): Promise<string> {

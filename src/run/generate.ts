@@ -1,13 +1,12 @@
 // The whole job: private texts in, corpus and report out. Stages in order: read, open models, labels, rounds, expansion,
 // report. Every stage leaves its result in the run folder, so that a run goes on where it stopped.
 import type { LoadedConfig } from '../config/load.ts'
-import { writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import type { OnEvent, PretextEvent } from '../events.ts'
 import { evolve } from '../evolution/evolve.ts'
 import { initialFromModel, initialFromPublic } from '../evolution/initial.ts'
 import { type Labels, sharesFromVotes, UNLABELLED } from '../evolution/labels.ts'
-import { readPopulation, scheduled } from '../evolution/population.ts'
+import { scheduled } from '../evolution/population.ts'
 import { createVariation } from '../evolution/variation/create.ts'
 import { loadTemplate } from '../evolution/variation/template.ts'
 import { expand } from '../generate/expansion.ts'
@@ -19,6 +18,7 @@ import { checkAffordable, type LedgerTerms } from '../privacy/ledger.ts'
 import { seededRandom } from '../random.ts'
 import type { RunReport } from '../report/data.ts'
 import type { OwnerCounts } from '../texts/terminal.ts'
+import { countWords } from '../texts/words.ts'
 import { VERSION } from '../version.ts'
 import { writeArtefacts } from './artefacts.ts'
 import { exists, openRun, type RunFolder } from './folder.ts'
@@ -27,7 +27,7 @@ import { ledgerPath } from './ledger-path.ts'
 import { localSteps, releaseName, stageProgress, voteOptions } from './local-steps.ts'
 import { type Models, openModels } from './models.ts'
 import { type NoisePlan, planNoise } from './noise.ts'
-import { createObserver, readRoundReport, toJson } from './observe.ts'
+import { createObserver, readRoundReport, writeRoundReport } from './observe.ts'
 
 export interface GenerateOptions {
   /** The run's folder; by default one named by name and time in output.folder. */
@@ -114,12 +114,13 @@ async function work(
   const bound = voteBound(voteOptions(config))
   const ledger = ledgerPath(loaded)
   const terms = ledgerTerms(loaded)
+  const labelReleases = noise.releases - config.evolution.rounds
   await checkAffordable(
     ledger,
     terms,
     Array.from({ length: noise.releases }, (_, i) => ({
       run: run.manifest.chargedAs,
-      release: releaseName(i + 1 - (noise.releases - config.evolution.rounds)),
+      release: releaseName(i + 1 - labelReleases),
       mechanism: noise.mechanism,
     })),
   )
@@ -127,7 +128,7 @@ async function work(
   const { embedder, llm } = models
   let clients: Promise<LocalClients> | undefined
   const localClients = (): Promise<LocalClients> => {
-    const { maxTextsPerClient } = config.histogram
+    const { maxTextsPerClient } = voteOptions(config)
     clients ??= embedClients(inputs.clients, embedder, { maxTextsPerClient, onEvent, ...signal })
     return clients
   }
@@ -153,7 +154,6 @@ async function work(
     warn,
   })
   const roundFile = (t: number) => `${run.roundFolder(t)}/round.json`
-  const labelReleases = noise.releases - config.evolution.rounds
   const { survivors, population } = await evolve(
     localSteps({
       config,
@@ -183,7 +183,7 @@ async function work(
       initial: () => initialPopulation(loaded, inputs.publicTexts, labels, models, onEvent, options.signal),
       async seal(t, voted, result) {
         const epsilon = noise.epsilonAfter(labelReleases + t)
-        await writeDurable(roundFile(t), `${toJson(await observer.round(t, epsilon, voted, result))}\n`)
+        await writeRoundReport(roundFile(t), await observer.round(t, epsilon, voted, result))
         const rounds = config.evolution.rounds
         onEvent({ type: 'round', round: t, rounds, epsilon, survivors: result.survivors.length })
       },
@@ -226,9 +226,7 @@ async function work(
     expansion,
     rounds,
     seeds: survivors.length,
-    finalPopulation:
-      (await readPopulation(`${run.roundFolder(config.evolution.rounds + 1)}/population.jsonl`)) ??
-      population,
+    finalPopulation: population,
     observer,
     warnings,
     onEvent,
@@ -304,7 +302,7 @@ async function initialPopulation(
   if (initial.from === 'public') {
     const { minWords, maxWords } = variation
     const fitting = publicTexts.filter((text) => {
-      const words = text.split(/\s+/).length
+      const words = countWords(text)
       return words >= minWords && words <= maxWords
     })
     return initialFromPublic(fitting.length > 0 ? fitting : publicTexts, size, labels, random)

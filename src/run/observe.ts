@@ -1,5 +1,6 @@
 // What a run says of itself while it goes: one RoundReport for each round, sealed in the round's folder.
 import { readFile } from 'node:fs/promises'
+import { writeDurable } from '../durable.ts'
 import type { Embedder } from '../embeddings/embedder.ts'
 import type { Matrix } from '../embeddings/matrix.ts'
 import {
@@ -15,6 +16,7 @@ import { noisyVotes } from '../histogram/noise.ts'
 import type { Random } from '../random.ts'
 import type { Interval, RoundReport } from '../report/data.ts'
 import { diversity, diversityWarning } from '../report/diversity.ts'
+import { infinityAsText, textAsInfinity } from '../report/json.ts'
 import type { ConsentedTexts } from '../texts/private-texts.ts'
 
 const SAMPLES = 8
@@ -93,12 +95,9 @@ export function createObserver(options: ObserverOptions): Observer {
 }
 
 export async function readRoundReport(file: string): Promise<RoundReport> {
-  return JSON.parse(await readFile(file, 'utf8'), (key, value) =>
-    key === 'epsilon' && value === 'inf' ? Number.POSITIVE_INFINITY : value,
-  ) as RoundReport
+  return JSON.parse(await readFile(file, 'utf8'), textAsInfinity) as RoundReport
 }
 
-/** Infinity is not in JSON; it is written as "inf". */
-export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_key, v) => (v === Number.POSITIVE_INFINITY ? 'inf' : v), 2)
+export async function writeRoundReport(file: string, report: RoundReport): Promise<void> {
+  await writeDurable(file, `${JSON.stringify(report, infinityAsText, 2)}\n`)
 }

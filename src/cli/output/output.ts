@@ -4,6 +4,7 @@ import { isAbsolute, relative } from 'node:path'
 import { styleText } from 'node:util'
 import type { PretextError } from '../../errors.ts'
 import { ignoreEvents, type OnEvent } from '../../events.ts'
+import { infinityAsText } from '../../report/json.ts'
 import { plainProgress, terminalProgress } from './progress.ts'
 
 export interface OutputOptions {
@@ -39,16 +40,11 @@ export function createOutput(options: OutputOptions): Output {
     },
     result(text, object) {
       progress.close()
-      if (json) stdout.write(`${JSON.stringify({ ok: true, ...object }, finite)}\n`)
+      if (json) stdout.write(`${JSON.stringify({ ok: true, ...object }, infinityAsText)}\n`)
       else stdout.write(`${text}\n`)
     },
     close: progress.close,
   }
-}
-
-/** Infinity is not in JSON; it is written as "inf". */
-function finite(_key: string, value: unknown): unknown {
-  return value === Number.POSITIVE_INFINITY ? 'inf' : value
 }
 
 /** The error as the user sees it: what, then what to do. */
