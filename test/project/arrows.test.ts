@@ -39,10 +39,13 @@ const ORDER = [
   'generate',
   'finetune',
   'evaluate',
+  'federation',
   'run',
+  'audit',
+  'batch',
   'cli',
 ]
-const LEAVES = ['privacy', 'llm', 'models', 'config', 'report']
+const LEAVES = ['privacy', 'vdaf', 'llm', 'models', 'config', 'report']
 
 describe('import arrows', () => {
   it('point one way along the data', () => {
