@@ -5,7 +5,8 @@ import { setImmediate } from 'node:timers/promises'
 import { gatherRows, type Matrix, matrix, row } from '../embeddings/matrix.ts'
 import { PretextError } from '../errors.ts'
 import { type Random, seededRandom } from '../random.ts'
-import { checkedNorms, checkQuery, createExactNeighbours, exactDistance, rankByDistance } from './exact.ts'
+import { createExactNeighbours } from './exact.ts'
+import { checkedNorms, checkQuery, exactDistance, rankByDistance } from './measure.ts'
 import type { Neighbours, NeighboursOptions } from './neighbours.ts'
 
 export interface HnswOptions extends NeighboursOptions {

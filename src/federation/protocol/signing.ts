@@ -1,0 +1,67 @@
+// Signed requests: Ed25519 over task, method, path, sha256 of the body, time and nonce. Nothing of a request can be
+// changed or used again, and a signature for one task is worth nothing in another.
+//
+//   Authorization: Pretext client=<64 hex>,time=<ms>,nonce=<22 base64url>,signature=<86 base64url>
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { fromBase64Url, sha256Hex, toBase64Url, utf8 } from './bytes.ts'
+import { PROTOCOL } from './manifest.ts'
+
+/** A signature holds for so long before and after its time. */
+export const SIGNATURE_WINDOW_MS = 300_000
+
+export interface SignedParts {
+  readonly task: string
+  readonly method: string
+  /** Path and query as sent. */
+  readonly path: string
+  readonly body: Uint8Array
+  readonly time: number
+  readonly nonce: string
+}
+
+export interface Authorization {
+  readonly client: string
+  readonly time: number
+  readonly nonce: string
+  readonly signature: Uint8Array
+}
+
+/** The bytes under a signature. */
+export function signedBytes(parts: SignedParts, bodySha256: string = sha256Hex(parts.body)): Uint8Array {
+  const { task, method, path, time, nonce } = parts
+  return utf8([PROTOCOL, task, method, path, bodySha256, time, nonce].join('\n'))
+}
+
+/** A client is named by its key. */
+export function clientIdOf(publicKey: Uint8Array): string {
+  return sha256Hex(publicKey)
+}
+
+export interface Identity {
+  readonly secretKey: Uint8Array
+  readonly publicKey: Uint8Array
+  readonly client: string
+}
+
+export function identityFrom(secretKey: Uint8Array): Identity {
+  const publicKey = ed25519.getPublicKey(secretKey)
+  return { secretKey, publicKey, client: clientIdOf(publicKey) }
+}
+
+/** The Authorization header of a request. */
+export function signRequest(identity: Identity, parts: SignedParts): string {
+  const signature = toBase64Url(ed25519.sign(signedBytes(parts), identity.secretKey))
+  return `Pretext client=${identity.client},time=${parts.time},nonce=${parts.nonce},signature=${signature}`
+}
+
+const HEADER = /^Pretext client=([0-9a-f]{64}),time=(\d{1,15}),nonce=([\w-]{22}),signature=([\w-]{86})$/
+
+/** Undefined where the header is missing or of another form. */
+export function parseAuthorization(header: string | undefined): Authorization | undefined {
+  const match = HEADER.exec(header ?? '')
+  if (match === null) return undefined
+  const [, client = '', time = '', nonce = '', encoded = ''] = match
+  const signature = fromBase64Url(encoded)
+  if (signature === undefined || fromBase64Url(nonce) === undefined) return undefined
+  return { client, time: Number(time), nonce, signature }
+}
