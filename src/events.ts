@@ -10,6 +10,8 @@ export type StageName =
   | 'variation'
   | 'lookahead'
   | 'expansion'
+  | 'training'
+  | 'evaluation'
   | 'write'
 
 export type PretextEvent =

@@ -23,9 +23,27 @@ const PRICES: Readonly<Record<string, Price>> = {
   'gpt-5-nano': { input: 0.05, output: 0.4 },
 }
 
+/** US dollars per million tokens of training (every epoch counts), for the models that can be fine-tuned. */
+const TRAINING_PRICES: Readonly<Record<string, number>> = {
+  'gpt-3.5-turbo': 8,
+  'gpt-4o': 25,
+  'gpt-4o-mini': 3,
+  'gpt-4.1': 25,
+  'gpt-4.1-mini': 5,
+  'gpt-4.1-nano': 1.5,
+}
+
+const withoutDate = (model: string): string => model.replace(/-\d{4}-\d{2}-\d{2}$/, '')
+
+/** The built-in price of fine-tuning a model, or null. */
+export function trainingPriceOf(model: string): number | null {
+  const name = withoutDate(model)
+  return Object.hasOwn(TRAINING_PRICES, name) ? (TRAINING_PRICES[name] as number) : null
+}
+
 /** The built-in price of a model; a dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs. */
 export function priceOf(model: string): Price | null {
-  const name = model.replace(/-\d{4}-\d{2}-\d{2}$/, '')
+  const name = withoutDate(model)
   return Object.hasOwn(PRICES, name) ? (PRICES[name] as Price) : null
 }
 
