@@ -1,5 +1,5 @@
 // The only way from exact votes to something that may be seen: PrE-Text Algorithm 1, "+ N(0, sigma^2)", exactly.
-import type { MechanismEvent } from '../privacy/events.ts'
+import type { ReleaseEvent } from '../privacy/events.ts'
 import type { PrivateRandom } from '../privacy/private-random.ts'
 import { rationalAtLeast, roundedGaussian } from '../privacy/rounded-gaussian.ts'
 import type { VoteBound } from './bound.ts'
@@ -31,7 +31,7 @@ export function sigmaInSteps(noiseMultiplier: number, sensitivityFactor: number,
  */
 export function addNoise(
   votes: ExactVotes,
-  mechanism: MechanismEvent,
+  mechanism: ReleaseEvent,
   sensitivityFactor: number,
   random: PrivateRandom,
 ): NoisyHistogram {

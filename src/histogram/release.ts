@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { publish, readIfThere, writeSynced } from '../durable.ts'
 import { PretextError } from '../errors.ts'
+import type { ReleaseEvent } from '../privacy/events.ts'
 import {
   type Charge,
   charge,
@@ -43,7 +44,7 @@ export interface ReleaseOptions {
   readonly file: string
   readonly ledger: string
   readonly terms: LedgerTerms
-  readonly charge: Charge
+  readonly charge: Charge & { readonly mechanism: ReleaseEvent }
   /** Counts the votes. Called only if the release is not there yet, and before anything is charged. */
   readonly count: () => Promise<ExactVotes>
   /** Tests of crashes put a failing step here; noise always comes from the system otherwise. */

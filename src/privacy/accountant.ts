@@ -1,6 +1,6 @@
 // From events to epsilon, and back from epsilon to noise.
 import { PretextError } from '../errors.ts'
-import type { MechanismEvent } from './events.ts'
+import { checkEvent, type MechanismEvent } from './events.ts'
 import { gaussianEpsilon, gaussianMu } from './gaussian.ts'
 
 /** The name printed beside every epsilon. */
@@ -10,9 +10,10 @@ export const ACCOUNTANT = 'analytic Gaussian (exact composition, q = 1)'
 export function composedMu(events: Iterable<MechanismEvent>): number {
   let sum = 0
   for (const event of events) {
+    checkEvent(event)
     if (event.type === 'exact') return Number.POSITIVE_INFINITY
-    if (!(event.noiseMultiplier > 0)) {
-      throw new PretextError(`noiseMultiplier must be greater than 0, got ${event.noiseMultiplier}`, {
+    if (event.type !== 'gaussian') {
+      throw new PretextError(`expected Gaussian releases without sampling, got ${event.type}`, {
         code: 'config',
       })
     }

@@ -14,10 +14,22 @@ import { takeLock } from '../lock.ts'
 import { epsilonOf } from './accountant.ts'
 import type { MechanismEvent } from './events.ts'
 
-const Mechanism = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('gaussian'), noiseMultiplier: z.number().positive() }),
-  z.strictObject({ type: z.literal('exact') }),
-])
+const noiseMultiplier = z.number().positive()
+const rate = z.number().min(0).max(1)
+
+/** Every event of events.ts. */
+const Mechanism: z.ZodType<MechanismEvent> = z.lazy(() =>
+  z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('gaussian'), noiseMultiplier }),
+    z.strictObject({ type: z.literal('discreteGaussian'), noiseMultiplier }),
+    z.strictObject({ type: z.literal('laplace'), noiseMultiplier }),
+    z.strictObject({ type: z.literal('exact') }),
+    z.strictObject({ type: z.literal('poissonSampled'), rate, event: Mechanism }),
+    z.strictObject({ type: z.literal('fixedSizeSampled'), rate, event: Mechanism }),
+    z.strictObject({ type: z.literal('repeated'), count: z.int().positive(), event: Mechanism }),
+    z.strictObject({ type: z.literal('composed'), events: z.array(Mechanism) }),
+  ]),
+)
 
 const common = {
   format: z.literal('pretext-ledger'),

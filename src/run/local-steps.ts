@@ -12,7 +12,7 @@ import type { LocalClients } from '../histogram/clients.ts'
 import { createNeighbours } from '../histogram/create-neighbours.ts'
 import { releaseHistogram } from '../histogram/release.ts'
 import type { CandidateIndex } from '../histogram/vote.ts'
-import type { MechanismEvent } from '../privacy/events.ts'
+import type { ReleaseEvent } from '../privacy/events.ts'
 import type { LedgerTerms } from '../privacy/ledger.ts'
 import type { Random } from '../random.ts'
 
@@ -25,7 +25,7 @@ export interface LocalStepsOptions {
   readonly labels: Labels
   readonly random: Random
   readonly bound: VoteBound
-  readonly mechanism: MechanismEvent
+  readonly mechanism: ReleaseEvent
   readonly ledger: string
   readonly terms: LedgerTerms
   readonly run: string

@@ -2,14 +2,14 @@
 import type { Config } from '../config/schema.ts'
 import { PretextError } from '../errors.ts'
 import { calibrateNoise, epsilonOf } from '../privacy/accountant.ts'
-import type { MechanismEvent } from '../privacy/events.ts'
+import type { ReleaseEvent } from '../privacy/events.ts'
 import { type Adjacency, sensitivityFactor } from '../privacy/units.ts'
 
 /** Beyond this the noise is smaller than what it should hide, and exact votes would come out in effect. */
 const LARGEST_EPSILON = 1000
 
 export interface NoisePlan {
-  readonly mechanism: MechanismEvent
+  readonly mechanism: ReleaseEvent
   /** One for each round, and one more where label shares are measured. */
   readonly releases: number
   /** Epsilon of the whole run. */
@@ -23,7 +23,7 @@ export interface NoisePlan {
 export function planNoise(config: Pick<Config, 'data' | 'privacy' | 'evolution'>): NoisePlan {
   const { data, privacy, evolution } = config
   const releases = evolution.rounds + (evolution.labels?.shares === 'measured' ? 1 : 0)
-  const mechanism: MechanismEvent =
+  const mechanism: ReleaseEvent =
     privacy.epsilon === Number.POSITIVE_INFINITY
       ? { type: 'exact' }
       : {
@@ -45,7 +45,7 @@ export function planNoise(config: Pick<Config, 'data' | 'privacy' | 'evolution'>
     )
   }
   const epsilonAfter = (count: number, scale = 1): number => {
-    const event: MechanismEvent =
+    const event: ReleaseEvent =
       mechanism.type === 'exact'
         ? mechanism
         : { ...mechanism, noiseMultiplier: mechanism.noiseMultiplier * scale }
