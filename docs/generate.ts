@@ -1,10 +1,12 @@
-// Writes what is derived from the code: configs/pretext.schema.json, docs/config.md, docs/cli.md, docs/exit-codes.md.
+// Writes what is derived from the code: configs/pretext.schema.json, docs/config.md, docs/cli.md, docs/exit-codes.md,
+// trainer/pretext_trainer/protocol.schema.json.
 // `npm run docs` writes; a test holds that the files are fresh.
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { COMMANDS, cli } from '../src/cli/main.ts'
 import { configJsonSchema } from '../src/config/json-schema.ts'
 import { ERROR_CODES } from '../src/errors.ts'
+import { protocolJsonSchema } from '../src/finetune/protocol.ts'
 
 interface Schema {
   readonly description?: string
@@ -90,6 +92,7 @@ export async function derivedFiles(): Promise<Record<string, string>> {
     'docs/config.md': configPage(),
     'docs/cli.md': await cliPage(),
     'docs/exit-codes.md': exitCodesPage(),
+    'trainer/pretext_trainer/protocol.schema.json': `${JSON.stringify(protocolJsonSchema(), null, 2)}\n`,
   }
 }
 

@@ -1,0 +1,94 @@
+# python -m pretext_trainer JOB.json: runs one job. With several GPUs it starts itself again under `accelerate launch`,
+# one process for each; whoever started it sees no difference.
+import importlib
+import os
+import sys
+import traceback
+
+from .channel import Channel, open_channel
+from .failure import Failure
+from .protocol import check_result, read_job
+from .stop import listen
+
+# kind -> module with run(job, channel) -> result. Imported when needed: torch takes seconds to load.
+KINDS = {
+    "check": ".check",
+    "train": ".train",
+}
+
+# Kinds that share their work among processes.
+SPREAD = {"train"}
+
+
+def _spread(job: dict, path: str) -> None:
+    """Becomes `accelerate launch` where the job wants several processes. Returns where one is enough."""
+    if job["kind"] not in SPREAD or "LOCAL_RANK" in os.environ:
+        return
+    wanted = job.get("processes", 1)
+    if wanted == 1 or (wanted == "auto" and job.get("device") == "cpu"):
+        return
+    import torch
+
+    gpus = torch.cuda.device_count() if job.get("device") != "cpu" else 0
+    processes = max(1, gpus) if wanted == "auto" else wanted
+    if gpus and processes > gpus:
+        raise Failure("config", f"expected at most {gpus} processes, one for each GPU, got {processes}")
+    if processes == 1:
+        return
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["--main_process_port", "0"] + (["--multi_gpu"] if gpus else ["--cpu"])
+    sys.stdout.flush()
+    os.execv(sys.executable, [*launch, "-m", "pretext_trainer", path])
+
+
+def _frames(error: BaseException) -> str:
+    """Where an unforeseen error arose: its kind and the frames, without messages, which may quote anything."""
+    places = [f"{os.path.basename(f.filename)}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+    return f"{type(error).__name__} at {' < '.join(reversed(places[-4:]))}"
+
+
+def _run(path: str) -> int:
+    rank = int(os.environ.get("RANK", "0"))
+    channel: Channel | None = None
+    try:
+        job = read_job(path)
+        _spread(job, path)
+        channel = open_channel(speaks=rank == 0)
+        listen()
+        module = importlib.import_module(KINDS[job["kind"]], __package__)
+        result = module.run(job, channel)
+        channel.send("done", result=check_result(job["kind"], result) if rank == 0 else {})
+        return 0
+    except Failure as failure:
+        _fail(channel, failure.code, failure.message, failure.hint)
+        return 130 if failure.code == "interrupted" else 1
+    except KeyboardInterrupt:
+        _fail(channel, "interrupted", "stopped", "--resume goes on from the last checkpoint")
+        return 130
+    except OSError as error:
+        # The file system's own words name files, not texts.
+        traceback.print_exc()
+        code = "storage" if error.errno in (28, 122, 13, 1, 30, 5) else "unexpected"
+        reason = os.strerror(error.errno) if error.errno else _frames(error)
+        where = f" ({error.filename})" if isinstance(error.filename, str) else ""
+        _fail(channel, code, f"the trainer could not go on: {reason}{where}", "nothing that was saved is lost: --resume")
+        return 1
+    except ModuleNotFoundError as error:
+        hint = "install the packages of trainer/requirements.txt for this Python, or unset PRETEXT_PYTHON"
+        _fail(channel, "dependency", f"the trainer's Python has no package {error.name}", hint)
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        _fail(channel, "unexpected", f"the trainer met an unforeseen error ({_frames(error)})", None)
+        return 1
+
+
+def _fail(channel: Channel | None, code: str, message: str, hint: str | None) -> None:
+    (channel or open_channel()).send("failed", code=code, message=message, hint=hint)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m pretext_trainer JOB.json")
+    sys.exit(_run(sys.argv[1]))
