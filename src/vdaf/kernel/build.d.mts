@@ -1,0 +1,3 @@
+// The types of build.mjs.
+export const KERNELS: readonly string[]
+export function kernelModule(name: string): Promise<string>
