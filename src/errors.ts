@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   storage: { exitCode: 11, meaning: 'a file could not be written (disk full, permissions)' },
   locked: { exitCode: 12, meaning: 'another process is using the run folder or the ledger' },
   ledger: { exitCode: 13, meaning: 'the privacy ledger is damaged or was changed' },
+  batch: { exitCode: 14, meaning: 'some jobs of a batch failed; the others are done' },
   interrupted: { exitCode: 130, meaning: 'stopped by Ctrl-C after sealing the run; --resume goes on' },
 } as const
 

@@ -3,6 +3,7 @@ import yargs, { type CommandModule } from 'yargs'
 import { PretextError } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import { accountCommand } from './commands/account.ts'
+import { batchCommand } from './commands/batch.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { exportCommand } from './commands/export.ts'
 import { generateCommand } from './commands/generate.ts'
@@ -21,6 +22,7 @@ export const COMMANDS = [
   initCommand,
   modelsCommand,
   runsCommand,
+  batchCommand,
   reportCommand,
   exportCommand,
   ledgerCommand,
