@@ -1,0 +1,141 @@
+# Where training starts: a small Llama of random weights, or a checkpoint (folder, Hub id, GGUF), with the tokenizer that
+# belongs to it. What does not fit together is refused before anything is trained.
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from .channel import Channel
+from .failure import Failure
+from .texts import read_texts
+from .tokens import learn_vocabulary
+
+
+@dataclass
+class Start:
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    dequantised: bool
+
+
+def scratch(wanted: dict, length: int, seed: int, kept: Path | None, channel: Channel) -> Start:
+    """A Llama of random weights. `kept` is the tokenizer that an earlier process of the same training used."""
+    tokenizer = _tokenizer(wanted, kept, channel)
+    if wanted["width"] % wanted["heads"] != 0:
+        raise Failure("config", f"expected a width that {wanted['heads']} heads divide, got {wanted['width']}")
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=wanted["width"],
+            intermediate_size=wanted["feedForward"],
+            num_hidden_layers=wanted["layers"],
+            num_attention_heads=wanted["heads"],
+            num_key_value_heads=wanted["heads"],
+            # Longer than what is trained, so that a tool that asks for a usual context gets one.
+            max_position_embeddings=max(length, 512),
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    return Start(model, tokenizer, dequantised=False)
+
+
+def _tokenizer(wanted: dict, kept: Path | None, channel: Channel) -> PreTrainedTokenizerBase:
+    if kept is not None:
+        return AutoTokenizer.from_pretrained(kept)
+    if wanted["tokenizer"] is not None:
+        return _load_tokenizer(wanted["tokenizer"], {})
+    texts = read_texts(wanted["vocabularyTexts"], "the texts for the vocabulary")
+    tokenizer = learn_vocabulary(texts, wanted["vocabulary"])
+    if len(tokenizer) < wanted["vocabulary"]:
+        channel.note(f"the texts gave a vocabulary of {len(tokenizer)} entries ({wanted['vocabulary']} were asked for)")
+    return tokenizer
+
+
+def checkpoint(wanted: dict, dtype: torch.dtype, **more: object) -> Start:
+    source, name = wanted["from"], wanted["model"]
+    where: dict = {}
+    if source == "hub":
+        where = {"revision": wanted["revision"]} if wanted["revision"] is not None else {}
+    elif source == "gguf":
+        if not os.path.isfile(name):
+            raise Failure("config", f"expected a GGUF file at {name}, found none")
+        name, where = os.path.dirname(os.path.abspath(name)), {"gguf_file": os.path.basename(name)}
+    elif not os.path.isfile(os.path.join(name, "config.json")):
+        raise Failure(
+            "config",
+            f"expected a model folder with config.json at {name}, found none",
+            "name the folder that `pretext train` wrote (OUT/model), a Hub id (owner/name) or a GGUF file",
+        )
+    _check_architecture(name, where, wanted["model"])
+    tokenizer = _load_tokenizer(name, where)
+    try:
+        model, told = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True, **where, **more)
+    except Exception as error:
+        raise _not_loaded(wanted, error) from error
+    absent = sorted(told.get("missing_keys", ()))
+    if absent or told.get("mismatched_keys"):
+        bad = absent[0] if absent else str(sorted(told["mismatched_keys"])[0])
+        raise Failure("config", f"{wanted['model']}: its weights are not those of its config.json ({bad} does not fit)")
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise Failure(
+            "config",
+            f"{wanted['model']}: its tokenizer has {len(tokenizer)} entries and the model only {rows}: they do not belong together",
+            "use the tokenizer that the model was trained with",
+        )
+    return Start(model, tokenizer, dequantised=source == "gguf")
+
+
+def _check_architecture(name: str, where: dict, called: str) -> None:
+    try:
+        config = AutoConfig.from_pretrained(name, **where)
+    except Exception as error:
+        raise _not_loaded({"from": "hub" if "/" in called else "folder", "model": called}, error) from error
+    named = (config.architectures or [""])[0]
+    decoder = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if not decoder or (named and not named.endswith(("CausalLM", "LMHeadModel", "ConditionalGeneration"))):
+        raise Failure(
+            "config",
+            f"{called}: expected a language model that writes from left to right, got {named or config.model_type}",
+            "name a decoder, like a Llama, GPT-2, Gemma or Qwen",
+        )
+
+
+def _load_tokenizer(name: str, where: dict) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **where)
+    except Exception as error:
+        raise Failure("config", f"expected a tokenizer in {name}, could not load one ({type(error).__name__})") from error
+    if len(tokenizer) == 0:
+        raise Failure("config", f"expected a tokenizer in {name}, got one without entries")
+    return tokenizer
+
+
+def _not_loaded(wanted: dict, error: Exception) -> Failure:
+    if wanted["from"] == "hub":
+        return Failure(
+            "dependency",
+            f"could not load {wanted['model']} from the Hugging Face Hub ({type(error).__name__})",
+            "check the name and the network (HF_TOKEN for gated models), or name a local folder or GGUF file",
+        )
+    reason = str(error).splitlines()[0][:200] if isinstance(error, (ValueError, OSError, KeyError)) else ""
+    return Failure(
+        "config",
+        f"{wanted['model']}: Transformers could not load it ({type(error).__name__}{': ' + reason if reason else ''})",
+        "the file may be damaged, or of an architecture that Transformers does not know",
+    )
