@@ -18,6 +18,8 @@ export const USAGE = {
 
 /** The tag of a usage (section 6.2.3): version 18 of the wire format, class 0 (VDAF), algorithm, usage, application context. */
 export function domainTag(algorithm: number, usage: number, context: Uint8Array): Uint8Array {
+  if (context.length > 65527)
+    throw new RangeError(`expected a context of at most 65527 bytes, got ${context.length}`)
   const tag = new Uint8Array(8 + context.length)
   const view = new DataView(tag.buffer)
   view.setUint8(0, 18)
