@@ -13,6 +13,7 @@ export type StageName =
   | 'training'
   | 'evaluation'
   | 'write'
+  | 'audit'
 
 export type PretextEvent =
   /** A long stage began. `total` is absent where it is not known, or where it would tell something private. */
