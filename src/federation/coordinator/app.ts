@@ -1,0 +1,188 @@
+// The coordinator's HTTP side (docs/protocol.md). Stateless: everything that must last is in the store.
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { type Context, Hono } from 'hono'
+import { fromBase64Url } from '../protocol/bytes.ts'
+import { EnrolmentSchema, type Receipt, type RoundState, type Task } from '../protocol/messages.ts'
+import { openApiDocument } from '../protocol/openapi.ts'
+import { clientIdOf } from '../protocol/signing.ts'
+import type { StoredRound } from '../stores/store.ts'
+import { createAuthenticator } from './authenticate.ts'
+import type { Coordinator } from './coordinator.ts'
+import { createMetrics } from './metrics.ts'
+import { operatorAction } from './operator.ts'
+import { parseBody, readBody } from './read-body.ts'
+import { Refusal, refusalResponse } from './refusal.ts'
+import { statusPage } from './status-page.ts'
+
+const IMMUTABLE = 'public, max-age=31536000, immutable'
+const JSON_LIMIT = 4096
+/** How long the open round may be remembered between two looks at the store. */
+const FRESH_MS = 250
+
+export function coordinatorApp(coordinator: Coordinator): Hono {
+  const { store, aggregation, clock, task, pollSeconds } = coordinator
+  const app = new Hono({ strict: false })
+  const authenticate = createAuthenticator(store, task)
+  const metrics = createMetrics(coordinator)
+
+  app.use(async (c, next) => {
+    const started = performance.now()
+    await next()
+    c.header('x-content-type-options', 'nosniff')
+    metrics.answered(c.req.method, c.req.path, c.res.status, performance.now() - started)
+  })
+  app.onError((error) => {
+    if (error instanceof Refusal) {
+      metrics.refused(error.code)
+      return refusalResponse(error)
+    }
+    // What went wrong may quote a request, so only its kind is told.
+    coordinator.onEvent?.({
+      type: 'warning',
+      message: `a request failed inside the coordinator (${error.name})`,
+    })
+    metrics.refused('internal')
+    return refusalResponse(new Refusal('internal'))
+  })
+  app.notFound(() => refusalResponse(new Refusal('not-found')))
+
+  let seen: { readonly at: number; readonly round: StoredRound | undefined; readonly task: Task } | undefined
+  const current = async () => {
+    const now = clock.now()
+    if (seen !== undefined && now - seen.at >= 0 && now - seen.at < FRESH_MS) return seen
+    const control = await store.control()
+    const open = (await store.rounds()).find((round) => round.state === 'open' && round.deadline > now)
+    const manifest = open === undefined ? undefined : await coordinator.manifest(open.manifest)
+    const state = control === 'running' ? (manifest === undefined ? 'waiting' : 'open') : control
+    const answer: Task = {
+      protocol: 'pretext-federation/1',
+      task,
+      name: coordinator.name,
+      aggregation: aggregation.terms,
+      whoSeesAVote: aggregation.whoSeesAVote,
+      privacy: coordinator.privacy,
+      state,
+      round:
+        open === undefined || manifest === undefined
+          ? null
+          : { manifest: open.manifest, number: manifest.round, deadline: open.deadline },
+      time: now,
+      retryAfter: pollSeconds,
+    }
+    seen = { at: now, round: open, task: answer }
+    return seen
+  }
+  const signed = (c: Context, body: Uint8Array) => ({
+    authorization: c.req.header('authorization'),
+    method: c.req.method,
+    path: pathOf(c.req.url),
+    body,
+  })
+  const roundOf = async (c: Context) => {
+    const hash = c.req.param('manifest') ?? ''
+    const manifest = /^[0-9a-f]{64}$/.test(hash) ? await coordinator.manifest(hash) : undefined
+    if (manifest === undefined) throw new Refusal('not-found')
+    return { hash, manifest }
+  }
+  const requireRunning = async () => {
+    const { state } = (await current()).task
+    if (state === 'paused') throw new Refusal('try-later', 'the coordinator is paused', pollSeconds)
+  }
+
+  app.get('/v1/task', async (c) => {
+    const { task: answer } = await current()
+    return c.json({ ...answer, time: clock.now() }, 200, { 'cache-control': 'no-store' })
+  })
+
+  app.get('/v1/blobs/:sha256', async (c) => {
+    const name = c.req.param('sha256')
+    const bytes = /^[0-9a-f]{64}$/.test(name) ? await store.blob(name) : undefined
+    if (bytes === undefined) throw new Refusal('not-found')
+    const headers = { 'cache-control': IMMUTABLE, etag: `"${name}"` }
+    if (c.req.header('if-none-match') === `"${name}"`) return c.body(null, 304, headers)
+    return c.body(new Uint8Array(bytes), 200, { ...headers, 'content-type': 'application/octet-stream' })
+  })
+
+  app.post('/v1/clients', async (c) => {
+    const body = await readBody(c.req.raw, JSON_LIMIT, 'application/json')
+    const { token, publicKey } = parseBody(body, EnrolmentSchema)
+    const key = fromBase64Url(publicKey)
+    if (key?.length !== 32) throw new Refusal('malformed', 'expected an Ed25519 public key of 32 bytes')
+    const now = clock.now()
+    const { client } = await authenticate(signed(c, body), now, key)
+    if (client !== clientIdOf(key)) throw new Refusal('unsigned')
+    const tokenHash = createHash('sha256').update(token).digest('hex')
+    const outcome = await store.enrol({ tokenHash, client, publicKey: key, at: now })
+    if (outcome === 'unknown-token') throw new Refusal('unknown-token')
+    return c.json({ client, task }, 201)
+  })
+
+  app.get('/v1/rounds/:manifest/state', async (c) => {
+    const { hash } = await roundOf(c)
+    const round = (await store.round(hash)) as StoredRound
+    const answer: RoundState = { manifest: hash, state: round.state, release: round.release }
+    return c.json(answer, 200, { 'cache-control': 'no-store' })
+  })
+
+  app.post('/v1/rounds/:manifest/seat', async (c) => {
+    const { hash } = await roundOf(c)
+    const body = await readBody(c.req.raw, JSON_LIMIT, 'application/json')
+    const received = clock.now()
+    const { client, nonce } = await authenticate(signed(c, body), received)
+    await requireRunning()
+    if (!(await store.useNonce({ client, nonce, received }))) throw new Refusal('replayed')
+    const outcome = await store.takeSeat(hash, client, received)
+    if (outcome === 'no-seat-left') throw new Refusal('no-seat-left', undefined, pollSeconds)
+    if (outcome === 'round-closed') throw new Refusal('round-closed')
+    return c.json({ manifest: hash, client })
+  })
+
+  app.put('/v1/rounds/:manifest/vote', async (c) => {
+    const { hash, manifest } = await roundOf(c)
+    const body = await readBody(c.req.raw, aggregation.largestUpload(manifest), aggregation.contentType)
+    const received = clock.now()
+    const { client, nonce, bodySha256 } = await authenticate(signed(c, body), received)
+    await requireRunning()
+    try {
+      aggregation.check(body, manifest)
+    } catch (error) {
+      throw error instanceof RangeError ? new Refusal('bad-vote', error.message) : error
+    }
+    const vote = { manifest: hash, client, nonce, body, sha256: bodySha256, received }
+    const outcome = await coordinator.votes.cast(vote)
+    if (outcome.type !== 'counted' && outcome.type !== 'again') throw new Refusal(outcome.type)
+    metrics.counted(outcome.type)
+    const receipt: Receipt = { manifest: hash, client, sha256: outcome.sha256, received: outcome.received }
+    return c.json(receipt)
+  })
+
+  app.post('/v1/operator/:action', async (c) => {
+    const bearer = /^Bearer ([\w.-]+)$/.exec(c.req.header('authorization') ?? '')?.[1]
+    if (!sameHash(bearer, coordinator.operatorTokenHash)) throw new Refusal('forbidden')
+    const answer = await operatorAction(coordinator, c.req.param('action'), clock.now())
+    seen = undefined
+    return c.json(answer)
+  })
+
+  app.get('/healthz', (c) => c.text('ok\n'))
+  app.get('/readyz', async (c) => {
+    await store.control()
+    return c.text('ready\n')
+  })
+  app.get('/metrics', async (c) => c.text(await metrics.text(), 200, { 'content-type': metrics.contentType }))
+  app.get('/v1/openapi.json', (c) => c.json(openApiDocument()))
+  app.get('/', (c) => c.redirect('/status'))
+  app.get('/status', async (c) => c.html(await statusPage(coordinator)))
+  return app
+}
+
+/** Path and query as they were sent. */
+function pathOf(url: string): string {
+  const { pathname, search } = new URL(url)
+  return `${pathname}${search}`
+}
+
+function sameHash(token: string | undefined, expected: string | undefined): boolean {
+  if (token === undefined || expected === undefined) return false
+  return timingSafeEqual(createHash('sha256').update(token).digest(), Buffer.from(expected, 'hex'))
+}

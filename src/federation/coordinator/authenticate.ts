@@ -1,0 +1,65 @@
+// Who sent this request: the signature is checked against the key that enrolled, over everything that was sent.
+import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto'
+import { toBase64Url } from '../protocol/bytes.ts'
+import {
+  type Authorization,
+  parseAuthorization,
+  SIGNATURE_WINDOW_MS,
+  signedBytes,
+} from '../protocol/signing.ts'
+import type { Store } from '../stores/store.ts'
+import { Refusal } from './refusal.ts'
+
+export interface SignedRequest {
+  readonly authorization: string | undefined
+  readonly method: string
+  readonly path: string
+  readonly body: Uint8Array
+}
+
+export interface Authenticated extends Authorization {
+  readonly bodySha256: string
+}
+
+const KEYS_HELD = 50_000
+
+/** Checks signatures of one task. Does not look at nonces: that belongs into the transaction that the request causes. */
+export function createAuthenticator(store: Store, task: string) {
+  const keys = new Map<string, KeyObject>()
+
+  const keyOf = async (client: string): Promise<KeyObject | undefined> => {
+    const held = keys.get(client)
+    if (held !== undefined) return held
+    const raw = await store.publicKey(client)
+    if (raw === undefined) return undefined
+    const key = ed25519Key(raw)
+    if (keys.size >= KEYS_HELD) keys.delete(keys.keys().next().value as string)
+    if (key !== undefined) keys.set(client, key)
+    return key
+  }
+
+  /** Throws Refusal. `publicKey` is given where the client is not enrolled yet. */
+  return async (request: SignedRequest, now: number, publicKey?: Uint8Array): Promise<Authenticated> => {
+    const authorization = parseAuthorization(request.authorization)
+    if (authorization === undefined) throw new Refusal('unsigned')
+    if (Math.abs(now - authorization.time) > SIGNATURE_WINDOW_MS) {
+      throw new Refusal('expired', 'the signature’s time is more than 5 minutes off the coordinator’s clock')
+    }
+    const { client, time, nonce, signature } = authorization
+    const key = publicKey === undefined ? await keyOf(client) : ed25519Key(publicKey)
+    if (key === undefined) throw new Refusal('unsigned')
+    const { method, path, body } = request
+    const bodySha256 = createHash('sha256').update(body).digest('hex')
+    const signed = signedBytes({ task, method, path, body, time, nonce }, bodySha256)
+    if (!verify(null, signed, key, signature)) throw new Refusal('unsigned')
+    return { ...authorization, bodySha256 }
+  }
+}
+
+function ed25519Key(raw: Uint8Array): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(raw) }, format: 'jwk' })
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,66 @@
+// The body of a request, whole and not larger than it may be: counted while it arrives, whatever its headers say.
+import { fromUtf8 } from '../protocol/bytes.ts'
+import { Refusal } from './refusal.ts'
+
+export async function readBody(request: Request, largest: number, contentType: string): Promise<Uint8Array> {
+  const { headers } = request
+  const type = (headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
+  if (type !== contentType) throw new Refusal('wrong-type', `expected content-type ${contentType}`)
+  const encoding = headers.get('content-encoding')
+  if (encoding !== null && encoding !== 'identity')
+    throw new Refusal('wrong-type', 'expected a body without content-encoding')
+  if (Number(headers.get('content-length') ?? 0) > largest) throw tooLarge(largest)
+  if (request.body === null) return new Uint8Array()
+  const parts: Uint8Array[] = []
+  let size = 0
+  const reader = request.body.getReader()
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      size += value.length
+      if (size > largest) throw tooLarge(largest)
+      parts.push(value)
+    }
+  } finally {
+    reader.releaseLock()
+  }
+  if (parts.length === 1) return parts[0] as Uint8Array
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+interface Parser<T> {
+  safeParse(
+    value: unknown,
+  ):
+    | { success: true; data: T }
+    | { success: false; error: { issues: readonly { path: readonly PropertyKey[] }[] } }
+}
+
+/** A JSON body of a schema. Throws Refusal `malformed` that names the field and quotes nothing. */
+export function parseBody<T>(body: Uint8Array, schema: Parser<T>): T {
+  let value: unknown
+  try {
+    value = JSON.parse(fromUtf8(body))
+  } catch {
+    throw new Refusal('malformed', 'expected a body of JSON')
+  }
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const at = parsed.error.issues[0]?.path[0]
+  // Only names of the schema's own fields can stand in a path of one step.
+  throw new Refusal(
+    'malformed',
+    `the body is not of the expected form${at === undefined ? '' : ` (${String(at)})`}`,
+  )
+}
+
+function tooLarge(largest: number): Refusal {
+  return new Refusal('too-large', `expected ${largest} bytes at most`)
+}

@@ -1,0 +1,44 @@
+// The embedded database: libSQL (SQLite) in this process, write-ahead log, synchronous = FULL, so that a committed vote
+// survives kill -9 and loss of power. One connection.
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { createClient, type ResultSet } from '@libsql/client'
+import { storageError } from '../../durable.ts'
+import { PretextError } from '../../errors.ts'
+import type { SqlDatabase, SqlRow, SqlStatement } from './sql-database.ts'
+
+const BUSY_MS = 10_000
+
+export async function embeddedDatabase(file: string): Promise<SqlDatabase> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((error) => {
+    throw storageError(error, file)
+  })
+  try {
+    const client = createClient({ url: pathToFileURL(file).href, concurrency: 1, timeout: BUSY_MS })
+    for (const pragma of ['journal_mode = WAL', 'synchronous = FULL', `busy_timeout = ${BUSY_MS}`])
+      await client.execute(`PRAGMA ${pragma}`)
+    const rows = (result: ResultSet): SqlRow[] => result.rows as unknown as SqlRow[]
+    return {
+      kind: 'embedded',
+      bytesType: 'BLOB',
+      async write(statements: readonly SqlStatement[]) {
+        const results = await client.batch(
+          statements.map(({ sql, args = [] }) => ({ sql, args: [...args] })),
+          'write',
+        )
+        return results.map(rows)
+      },
+      read: async (sql, args = []) => rows(await client.execute({ sql, args: [...args] })),
+      async close() {
+        client.close()
+      },
+    }
+  } catch (error) {
+    throw new PretextError(`${file}: expected the coordinator's database, could not open one`, {
+      code: 'storage',
+      hint: 'check the folder’s permissions and free space, or name another file in federation.store',
+      cause: error,
+    })
+  }
+}
