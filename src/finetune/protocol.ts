@@ -3,6 +3,12 @@
 // by `npm run docs`, and the trainer checks every job, event and result against that. A new kind of job is one entry of
 // JOB_KINDS here and one of KINDS in trainer/pretext_trainer/__main__.py.
 import { z } from 'zod'
+import {
+  EvaluateCorporaJob,
+  EvaluateCorporaResult,
+  EvaluateModelJob,
+  EvaluateModelResult,
+} from './evaluate-job.ts'
 import { TrainJob, TrainResult } from './train-job.ts'
 
 /** Raised when a field changes its meaning: a trainer of another version refuses the job. */
@@ -22,6 +28,8 @@ const CheckResult = z.strictObject({
 export const JOB_KINDS = {
   check: { job: CheckJob, result: CheckResult },
   train: { job: TrainJob, result: TrainResult },
+  'evaluate-model': { job: EvaluateModelJob, result: EvaluateModelResult },
+  'evaluate-corpora': { job: EvaluateCorporaJob, result: EvaluateCorporaResult },
 } as const
 
 export type JobKind = keyof typeof JOB_KINDS

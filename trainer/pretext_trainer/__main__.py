@@ -14,6 +14,8 @@ from .stop import listen
 KINDS = {
     "check": ".check",
     "train": ".train",
+    "evaluate-model": ".evaluate_model",
+    "evaluate-corpora": ".evaluate_corpora",
 }
 
 # Kinds that share their work among processes.
