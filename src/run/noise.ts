@@ -1,7 +1,8 @@
 // The privacy of a run before it starts: how many releases, with which noise, and what epsilon is spent after each.
 import type { Config } from '../config/schema.ts'
 import { PretextError } from '../errors.ts'
-import { calibrateNoise, epsilonOf } from '../privacy/accountant.ts'
+import { epsilonOf } from '../privacy/accountant.ts'
+import { calibrateNoise } from '../privacy/calibration.ts'
 import type { ReleaseEvent } from '../privacy/events.ts'
 import { type Adjacency, sensitivityFactor } from '../privacy/units.ts'
 

@@ -2,7 +2,8 @@
 // published figures of PrE-Text's settings.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { calibrateNoise, composedMu, epsilonOf } from '../../src/privacy/accountant.ts'
+import { composedMu, epsilonOf } from '../../src/privacy/accountant.ts'
+import { calibrateNoise } from '../../src/privacy/calibration.ts'
 import { gaussianDelta, gaussianEpsilon, gaussianMu } from '../../src/privacy/gaussian.ts'
 import { erfcx, normalCdf } from '../../src/privacy/special.ts'
 import golden from '../golden/accounting.json' with { type: 'json' }

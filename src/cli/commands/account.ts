@@ -1,6 +1,7 @@
 // pretext account: epsilon from noise, or noise from epsilon. Nothing but arithmetic: it starts as fast as Node does.
 import { PretextError } from '../../errors.ts'
-import { ACCOUNTANT, calibrateNoise, epsilonOf } from '../../privacy/accountant.ts'
+import { ACCOUNTANT, epsilonOf } from '../../privacy/accountant.ts'
+import { calibrateNoise } from '../../privacy/calibration.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { table } from '../output/output.ts'
 
