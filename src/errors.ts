@@ -12,10 +12,13 @@ export const ERROR_CODES = {
   cost: { exitCode: 7, meaning: 'the plan costs more than the limit that was set; nothing was spent' },
   provider: { exitCode: 8, meaning: 'the language model failed after all retries; --resume goes on' },
   clients: { exitCode: 9, meaning: 'there are fewer clients than the minimum cohort' },
+  audit: { exitCode: 10, meaning: 'an audit found less privacy than claimed, or saw too little to say' },
   storage: { exitCode: 11, meaning: 'a file could not be written (disk full, permissions)' },
   locked: { exitCode: 12, meaning: 'another process is using the run folder or the ledger' },
   ledger: { exitCode: 13, meaning: 'the privacy ledger is damaged or was changed' },
   batch: { exitCode: 14, meaning: 'some jobs of a batch failed; the others are done' },
+  policy: { exitCode: 15, meaning: 'a round asks for more than your policy allows; nothing was sent' },
+  federation: { exitCode: 16, meaning: 'the coordinator could not be reached, or refused this client' },
   interrupted: { exitCode: 130, meaning: 'stopped by Ctrl-C after sealing the run; --resume goes on' },
 } as const
 
@@ -25,6 +28,8 @@ export interface PretextErrorOptions {
   readonly code: ErrorCode
   /** What the user can do about it. */
   readonly hint?: string
+  /** More for --json: what a failed check measured. */
+  readonly details?: Readonly<Record<string, unknown>>
   readonly cause?: unknown
 }
 
@@ -32,6 +37,7 @@ export class PretextError extends Error {
   readonly code: ErrorCode
   readonly exitCode: number
   readonly hint: string | undefined
+  readonly details: Readonly<Record<string, unknown>>
 
   constructor(message: string, options: PretextErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -39,5 +45,6 @@ export class PretextError extends Error {
     this.code = options.code
     this.exitCode = ERROR_CODES[options.code].exitCode
     this.hint = options.hint
+    this.details = options.details ?? {}
   }
 }

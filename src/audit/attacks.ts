@@ -1,13 +1,13 @@
 // What an attacker who knows every client but one computes from the releases. `votes` is the likelihood ratio of the honest
 // path (a sum over rounds, since Gaussian log-likelihood ratios are linear); the others cancel noise that is shared where it
-// must not be. Which of them is used is decided on one half of the trials, and the answer given by the other half.
+// must not be: between candidates or, since the client changes its candidates from round to round, between rounds; and
+// between releases. Which of them is used is decided on one half of the trials, and the answer given by the other half.
 import type { Adjacency } from '../privacy/units.ts'
 import type { Step } from './noise-path.ts'
 
 export const ATTACKS = {
   votes: 'the noisy votes of the candidates that the client votes for, summed over rounds',
-  candidates: 'the same, less the noisy votes of other candidates in the same release',
-  rounds: 'the same, less the noisy votes of the same candidates in another round',
+  candidates: 'the same, less the noisy votes of other candidates in the same releases',
   releases: 'the same, less the noisy votes of the same candidates in a release of known votes',
 } as const
 
@@ -44,8 +44,6 @@ export function attack(
       }
     case 'candidates':
       return contrast
-    case 'rounds':
-      return { with: all((s) => [s.with.moved]), without: all((s) => [s.without.moved]) }
     case 'releases':
       return {
         with: all((s) => [minus(s.with.hit, s.without.hit)]),
@@ -55,14 +53,9 @@ export function attack(
   }
 }
 
-/** The attacks that tell something of their own for so many rounds. */
-export function attacksFor(adjacency: Adjacency, rounds: number): AttackName[] {
-  return [
-    'votes',
-    ...(adjacency === 'add-remove' ? (['candidates'] as const) : []),
-    ...(rounds > 1 ? (['rounds'] as const) : []),
-    'releases',
-  ]
+/** The attacks that tell something of their own: under substitution the first two are one. */
+export function attacksFor(adjacency: Adjacency): AttackName[] {
+  return adjacency === 'add-remove' ? ['votes', 'candidates', 'releases'] : ['votes', 'releases']
 }
 
 function joined(parts: readonly Float64Array[]): Float64Array {

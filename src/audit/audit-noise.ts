@@ -94,8 +94,8 @@ export async function auditNoise(options: AuditOptions): Promise<NoiseAudit> {
       onEvent({
         type: 'progress',
         stage: 'audit',
-        done: (i + 1) * runner.draws,
-        total: 2 * half * runner.draws,
+        done: 2 * (i + 1) * runner.draws,
+        total: 4 * half * runner.draws,
       })
     }
   } catch (error) {
@@ -105,7 +105,7 @@ export async function auditNoise(options: AuditOptions): Promise<NoiseAudit> {
   }
   onEvent({ type: 'stage-end', stage: 'audit', label })
 
-  const names = attacksFor(adjacency, rounds)
+  const names = attacksFor(adjacency)
   const first = new Map(names.map((name) => [name, trialsOf(steps.slice(0, half), name)]))
   const second = steps.slice(half)
   const answer = (bound: ReturnType<typeof epsilonBound>): Found => {

@@ -30,12 +30,16 @@ export interface Found extends Test, Counts {
 // jstat's quantile agrees with scipy to 4e-9 up to a million trials (test/audit); ends move outward by more than that.
 const OUTWARD = 1e-8
 
-/** One-sided Clopper-Pearson ends, each missed with probability at most `alpha`. */
+/** One-sided Clopper-Pearson ends, each missed with probability at most `alpha`. All hits and none have closed forms. */
 export function proportionAtLeast(hits: number, trials: number, alpha: number): number {
-  return hits === 0 ? 0 : jstat.beta.inv(alpha, hits, trials - hits + 1) * (1 - OUTWARD)
+  if (hits === 0) return 0
+  if (hits === trials) return alpha ** (1 / trials)
+  return jstat.beta.inv(alpha, hits, trials - hits + 1) * (1 - OUTWARD)
 }
 export function proportionAtMost(hits: number, trials: number, alpha: number): number {
-  return hits === trials ? 1 : Math.min(1, jstat.beta.inv(1 - alpha, hits + 1, trials - hits) * (1 + OUTWARD))
+  if (hits === trials) return 1
+  if (hits === 0) return -Math.expm1(Math.log(alpha) / trials)
+  return Math.min(1, jstat.beta.inv(1 - alpha, hits + 1, trials - hits) * (1 + OUTWARD))
 }
 
 export type Bound = (counts: Counts, alpha: number) => number
@@ -56,8 +60,8 @@ export const muBound: Bound = ({ hits, hitTrials, falseAlarms, falseAlarmTrials 
   return sure <= most ? 0 : jstat.normal.inv(sure, 0, 1) - jstat.normal.inv(most, 0, 1)
 }
 
-/** Other attacks than the one that is best on an honest path must be so much better: chance alone does not choose them. */
-const CLEARLY = 1.25
+/** Another attack than the one that is best on an honest path must be so much better, so that chance does not choose it. */
+const ahead = (found: number): number => Math.min(0.25 * found, 0.75)
 
 /**
  * Tests are compared by the bound at this much stricter alpha. At the alpha of the answer, chance would choose thresholds so
@@ -85,7 +89,7 @@ function largest(
       for (const tail of ['up', 'down'] as const) {
         const test = { attack: name, tail, threshold }
         const found = bound(countsIn(sorted, test), alpha)
-        const score = name === 'votes' && tail === 'up' ? found * CLEARLY : found
+        const score = name === 'votes' && tail === 'up' ? found + ahead(found) : found
         if (score > best.score) best = { ...test, score }
       }
     }

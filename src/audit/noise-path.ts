@@ -39,8 +39,6 @@ export interface Shown {
   readonly hit: Float64Array
   /** The other cell of the pair. */
   readonly other: Float64Array
-  /** How the two cells moved against each other from each odd round to the next; all 0 with one round. */
-  readonly moved: Float64Array
 }
 
 export interface Step {
@@ -80,8 +78,7 @@ export function pathRunner(setting: Setting, path: NoisePath): PathRunner {
       await setImmediate()
       const shown = { without: emptyShown(inputs.pairs), with: emptyShown(inputs.pairs) }
       for (let t = 0; t < rounds; t++) {
-        for (const world of ['without', 'with'] as const)
-          add(shown[world], release(world, t), t, inputs, rounds)
+        for (const world of ['without', 'with'] as const) add(shown[world], release(world, t), t, inputs)
       }
       return shown
     },
@@ -92,20 +89,11 @@ function emptyShown(pairs: number): Shown {
   return {
     hit: new Float64Array(pairs),
     other: new Float64Array(pairs),
-    moved: new Float64Array(pairs),
   }
 }
 
-function add(
-  shown: Shown,
-  steps: readonly number[],
-  t: number,
-  inputs: NeighbouringInputs,
-  rounds: number,
-): void {
+function add(shown: Shown, steps: readonly number[], t: number, inputs: NeighbouringInputs): void {
   const { pairs, cellSize, known } = inputs
-  // Rounds (0,1), (2,3), ... are compared; a last one without a partner is not.
-  const compared = t % 2 === 0 ? t + 1 < rounds : true
   const cell = (c: number): number => {
     let sum = -(known[c] as number)
     for (let i = c * cellSize; i < (c + 1) * cellSize; i++) sum += steps[i] as number
@@ -117,7 +105,5 @@ function add(
     const [hit, other] = t % 2 === 0 ? [a, b] : [b, a]
     shown.hit[p] = (shown.hit[p] as number) + hit
     shown.other[p] = (shown.other[p] as number) + other
-    // (a - b) of the first less (a - b) of the second: what is equal in two rounds drops out, the client stays.
-    if (compared) shown.moved[p] = (shown.moved[p] as number) + (hit - other)
   }
 }

@@ -3,6 +3,7 @@ import yargs, { type CommandModule } from 'yargs'
 import { PretextError } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import { accountCommand } from './commands/account.ts'
+import { auditCommand } from './commands/audit.ts'
 import { batchCommand } from './commands/batch.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { exportCommand } from './commands/export.ts'
@@ -19,6 +20,7 @@ export const COMMANDS = [
   generateCommand,
   planCommand,
   accountCommand,
+  auditCommand,
   initCommand,
   modelsCommand,
   runsCommand,

@@ -51,13 +51,17 @@ export function createOutput(options: OutputOptions): Output {
 export function renderError(error: PretextError, json: boolean): string {
   if (json) {
     const { code, message, hint } = error
-    return JSON.stringify({
-      ok: false,
-      code,
-      exitCode: error.exitCode,
-      message,
-      ...(hint === undefined ? {} : { hint }),
-    })
+    return JSON.stringify(
+      {
+        ok: false,
+        code,
+        exitCode: error.exitCode,
+        message,
+        ...(hint === undefined ? {} : { hint }),
+        ...error.details,
+      },
+      infinityAsText,
+    )
   }
   const lines = [`${bold('error', 'red')} ${error.message}`]
   if (error.hint !== undefined) lines.push(`${bold('what to do', 'yellow')} ${error.hint}`)
