@@ -81,6 +81,21 @@ export async function appendDurable(path: string, line: string): Promise<void> {
   }
 }
 
+/** Cuts a file to its first `bytes` bytes, durably: what a crash left of a line goes. */
+export async function truncateDurable(path: string, bytes: number): Promise<void> {
+  try {
+    const handle = await open(path, 'r+')
+    try {
+      await handle.truncate(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw storageError(error, path)
+  }
+}
+
 /** Gives a file that was written aside its name, durably. */
 export async function publish(aside: string, path: string): Promise<void> {
   try {

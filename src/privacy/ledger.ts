@@ -6,13 +6,16 @@
 // last. An edited or reordered line breaks the chain; removed last lines disagree with the head. Who can rewrite both
 // files can still roll back to an old state: keep the head elsewhere (it is printed at the end of a run) against that.
 import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { z } from 'zod'
-import { appendDurable, readIfThere, writeDurable } from '../durable.ts'
+import { appendDurable, readIfThere, truncateDurable, writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import { takeLock } from '../lock.ts'
-import { epsilonOf } from './accountant.ts'
-import type { MechanismEvent } from './events.ts'
+import { filterEpsilon } from './accountant.ts'
+import { analytic } from './analytic.ts'
+import { checkEvent, type MechanismEvent } from './events.ts'
+import { rdp } from './rdp.ts'
 
 const noiseMultiplier = z.number().positive()
 const rate = z.number().min(0).max(1)
@@ -107,6 +110,8 @@ function damaged(path: string, line: number, what: string): PretextError {
 
 interface Chain {
   readonly entries: readonly LedgerEntry[]
+  /** Length of the file that these entries fill. */
+  readonly bytes: number
   /** Bytes of a last line that a crash cut short; it paid for nothing. */
   readonly torn: boolean
   readonly headBehind: boolean
@@ -141,6 +146,11 @@ async function readChain(path: string): Promise<Chain> {
       )
     }
     previous = hash
+    const [first] = entries
+    if (parsed.type === 'charge' && first?.type === 'charge') {
+      const differs = (['dataset', 'unit', 'adjacency'] as const).find((key) => parsed[key] !== first[key])
+      if (differs !== undefined) throw damaged(path, i + 1, `the entry has another ${differs} than the first`)
+    }
     entries.push(parsed)
   })
   const head = parseHead(path, headText)
@@ -154,7 +164,12 @@ async function readChain(path: string): Promise<Chain> {
       `the head file tells of ${head.number} entries, the ledger ends after ${entries.length}: last entries were removed, or the files are not from the same time`,
     )
   }
-  return { entries, torn: last !== '', headBehind: behind }
+  return {
+    entries,
+    bytes: Buffer.byteLength(text) - Buffer.byteLength(last),
+    torn: last !== '',
+    headBehind: behind,
+  }
 }
 
 function parseHead(path: string, text: string | undefined): { number: number; hash: string } {
@@ -171,12 +186,16 @@ export async function readLedger(path: string): Promise<readonly LedgerEntry[]> 
   return (await readChain(path)).entries
 }
 
-/** Tight epsilon of everything that a ledger has paid for, at delta. */
+/**
+ * Epsilon of everything that a ledger has paid for, at delta: exact where all of it is Gaussian, by RDP otherwise. Never by
+ * PLD, since later charges may have been chosen after seeing earlier releases.
+ */
 export function spentEpsilon(entries: readonly LedgerEntry[], delta: number): number {
-  return epsilonOf(
-    chargesIn(entries).map((entry) => entry.mechanism),
-    delta,
-  )
+  const charges = chargesIn(entries)
+  const adjacency = charges[0]?.adjacency ?? 'add-remove'
+  const events = charges.map((entry) => entry.mechanism)
+  const accountant = analytic.refusal(events, adjacency) === undefined ? analytic : rdp
+  return accountant.epsilon(events, delta, adjacency)
 }
 
 /** The charges among the entries. */
@@ -193,11 +212,12 @@ export interface Paid {
 /**
  * Pays for one release, or finds the payment that was already made for it (`repeated`). Refuses, and writes nothing, if
  * the data set's budget would be exceeded, if the ledger is damaged, or if unit or adjacency differ from what the
- * ledger already holds. The budget is a filter for adaptively chosen Gaussian releases: they compose to one Gaussian
- * (GDP), so the condition is checked on the composition itself.
+ * ledger already holds. The budget is a filter for adaptively chosen releases: Gaussian ones compose to one Gaussian (GDP),
+ * so the condition is checked on the composition itself; others are held to RDP (see `filterEpsilon`).
  */
-export function charge(path: string, terms: LedgerTerms, wanted: Charge): Promise<Paid> {
+export function charge(path: string, terms: LedgerTerms, asked: Charge): Promise<Paid> {
   return locked(path, async (chain) => {
+    const wanted = { ...asked, mechanism: storable(asked.mechanism) }
     const { entries } = chain
     for (const entry of chargesIn(entries)) checkTerms(path, terms, entry)
     const paid = chargeOf(entries, wanted)
@@ -275,6 +295,17 @@ export function chargeOf(
   return chargesIn(entries).find((entry) => entry.run === run && entry.release === release)
 }
 
+/** The mechanism as the file will give it back, its keys in one order: the hash of an entry is taken over this. */
+function storable(mechanism: MechanismEvent): MechanismEvent {
+  const { data } = Mechanism.safeParse(mechanism)
+  if (data !== undefined) return data
+  checkEvent(mechanism)
+  throw new PretextError('expected a mechanism whose numbers are finite, got another', {
+    code: 'config',
+    hint: 'a release without noise is { type: "exact" }; one with infinite noise needs no charge',
+  })
+}
+
 /** sha256 of the bytes that a charge was spent on; undefined while it is not. */
 export function commitOf(entries: readonly LedgerEntry[], paid: ChargeEntry): string | undefined {
   for (const entry of entries) if (entry.type === 'commit' && entry.charge === paid.hash) return entry.sha256
@@ -288,7 +319,7 @@ async function locked<T>(path: string, work: (chain: Chain) => Promise<T>): Prom
     const chain = await readChain(path)
     const { entries, torn, headBehind } = chain
     const last = entries.at(-1)
-    if (torn) await writeDurable(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+    if (torn) await truncateDurable(path, chain.bytes)
     if (headBehind && last !== undefined) await writeHead(path, last)
     return await work(chain)
   } finally {
@@ -300,7 +331,7 @@ type Content = ChargeContent | CommitContent
 type ChargeContent = Omit<ChargeEntry, keyof typeof common>
 type CommitContent = Omit<z.infer<typeof CommitEntry>, keyof typeof common>
 
-async function append(path: string, { entries }: Chain, content: Content): Promise<LedgerEntry> {
+async function append(path: string, { entries, bytes }: Chain, content: Content): Promise<LedgerEntry> {
   const body = {
     format: 'pretext-ledger' as const,
     version: 1 as const,
@@ -310,9 +341,24 @@ async function append(path: string, { entries }: Chain, content: Content): Promi
     ...content,
   }
   const entry = { ...body, hash: hashOf(body) }
+  // A process that slept so long that its lock went stale must not write behind another one's back.
+  if ((await sizeOf(path)) !== bytes) {
+    throw new PretextError(`${path}: another process wrote to the ledger meanwhile`, {
+      code: 'locked',
+      hint: 'nothing was charged; run again with --resume',
+    })
+  }
   await appendDurable(path, JSON.stringify(entry))
   await writeHead(path, entry)
   return entry
+}
+
+async function sizeOf(path: string): Promise<number> {
+  const { size } = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return { size: 0 }
+    throw error
+  })
+  return size
 }
 
 async function writeHead(path: string, entry: LedgerEntry): Promise<void> {
@@ -336,11 +382,11 @@ function checkTerms(path: string, terms: LedgerTerms, entry: ChargeEntry): void 
 function checkBudget(terms: LedgerTerms, entries: readonly LedgerEntry[], wanted: readonly Charge[]): void {
   if (terms.budget === undefined) return
   const { epsilon, delta } = terms.budget
-  const before = spentEpsilon(entries, delta)
-  const after = epsilonOf(
-    [...chargesIn(entries).map((entry) => entry.mechanism), ...wanted.map((charge) => charge.mechanism)],
-    delta,
-  )
+  const paid = chargesIn(entries).map((entry) => entry.mechanism)
+  const filtered = (events: readonly MechanismEvent[]) =>
+    events.length === 0 ? 0 : filterEpsilon(events, { epsilon, delta }, terms.adjacency)
+  const before = filtered(paid)
+  const after = filtered([...paid, ...wanted.map((charge) => charge.mechanism)])
   if (after <= epsilon) return
   throw new PretextError(
     `${wanted.length === 1 ? 'the release' : `these ${wanted.length} releases`} would bring data set "${terms.dataset}" to epsilon ${after.toFixed(4)}, over its budget of ${epsilon} at delta ${delta} (spent so far: ${before.toFixed(4)})`,

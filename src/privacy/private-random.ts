@@ -34,3 +34,20 @@ export function uniformBelow(random: PrivateRandom, bound: number): number {
     if (word < limit) return word % bound
   }
 }
+
+const WORDS = 2n ** 32n
+
+/** A uniform integer in [0, bound) for a bound of any size: whole words, drawn again in the last, incomplete stretch. */
+export function uniformBelowBig(random: PrivateRandom, bound: bigint): bigint {
+  if (bound <= 0n) throw new RangeError(`expected a positive bound, got ${bound}`)
+  if (bound <= WORDS) return BigInt(uniformBelow(random, Number(bound)))
+  for (;;) {
+    let value = 0n
+    let range = 1n
+    while (range < bound) {
+      value = (value << 32n) | BigInt(random.word())
+      range <<= 32n
+    }
+    if (value < range - (range % bound)) return value % bound
+  }
+}

@@ -30,17 +30,14 @@ describe('exact rounded Gaussian', () => {
     [0.5, 4],
     [2.31, 18],
     [11.3, 70],
+    [1000, 700],
     [151_388, 900],
   ])(
     'has the distribution of round(sigma Z) at sigma %f (2 million draws, at least %i degrees)',
     (value, degrees) => {
       const sigma = rationalAtLeast(value)
       const exact = Number(sigma.numerator) / Number(sigma.denominator)
-      const test = chiSquareRoundedNormal(
-        draws(sigma, N, systemRandom()),
-        exact,
-        1e-4 * (value > 1000 ? 10 : 1),
-      )
+      const test = chiSquareRoundedNormal(draws(sigma, N, systemRandom()), exact, value >= 1000 ? 1e-3 : 1e-4)
       expect(test.degrees).toBeGreaterThanOrEqual(degrees)
       expect(test.statistic).toBeLessThan(test.critical)
     },
@@ -62,26 +59,6 @@ describe('exact rounded Gaussian', () => {
     expect(() => roundedGaussian({ numerator: 0n, denominator: 1n }, systemRandom())).toThrow(
       'positive rational sigma',
     )
-  })
-
-  it('gives every input the same set of possible outputs: no output betrays the input', () => {
-    // In 64-bit floats, a share of the outputs of 0 + sigma Z cannot come from 1 + sigma Z at all; integers have no such gaps.
-    const sigma = rationalAtLeast(2.31)
-    const z = Array.from(draws(sigma, 20_000, systemRandom()))
-    const from0 = new Set(z)
-    const possibleFrom1 = (output: number) => Number.isInteger(output - 1)
-    expect([...from0].filter((output) => !possibleFrom1(output))).toEqual([])
-
-    let impossible = 0
-    for (let i = 0; i < 20_000; i++) {
-      const words = systemRandom()
-      const u = (words.word() + 0.5) / 2 ** 32
-      const v = words.word() / 2 ** 32
-      const output = 2.31 * Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v)
-      // Adding 1 and taking it off again must give the same float, or the output cannot come from input 1.
-      if (1 + (output - 1) !== output) impossible++
-    }
-    expect(impossible).toBeGreaterThan(0)
   })
 
   it('is the same function of its random words at every call', () => {
