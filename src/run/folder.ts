@@ -18,6 +18,8 @@ const Manifest = z.looseObject({
   chargedAs: z.string(),
   /** The ledger that the run is charged to, seen from the run's folder. */
   ledger: z.string(),
+  /** The config file that the run was started with, seen from the run's folder; absent where there was none. */
+  configFile: z.string().optional(),
   name: z.string(),
   status: z.enum(['running', 'sealed', 'finished']),
   startedAt: z.string(),
@@ -50,6 +52,8 @@ export interface OpenRunOptions {
   readonly runs: string
   /** Ledger of the data set. */
   readonly ledger: string
+  /** The config file; its place is noted, so that an evaluation finds the texts again. */
+  readonly configFile?: string
   /** The run's own folder, instead of one named by name and time. */
   readonly out?: string
   /** true: the latest unfinished run of this name; a string: that run. */
@@ -86,6 +90,7 @@ export async function openRun(options: OpenRunOptions): Promise<RunFolder> {
             id: basename(path),
             chargedAs: `${basename(path)}-${randomBytes(6).toString('hex')}`,
             ledger: relative(path, options.ledger),
+            ...(options.configFile === undefined ? {} : { configFile: relative(path, options.configFile) }),
             name: options.config.name,
             status: 'running',
             startedAt: now().toISOString(),

@@ -62,6 +62,7 @@ export async function generate(loaded: LoadedConfig, options: GenerateOptions = 
     config,
     runs: loaded.path(config.output.folder),
     ledger: ledgerPath(loaded),
+    configFile: loaded.file,
     ...(options.out === undefined ? {} : { out: options.out }),
     ...(options.resume === undefined ? {} : { resume: options.resume }),
     command: options.command ?? 'generate()',

@@ -20,33 +20,48 @@ export interface Models {
   dispose(): Promise<void>
 }
 
-export async function openModels(
-  { config, path }: LoadedConfig,
-  cacheFile: string,
+/** The embedder of a config alone, for those who need no language model. */
+export async function openEmbedder(
+  loaded: LoadedConfig,
   options: { readonly onEvent?: OnEvent; readonly signal?: AbortSignal },
-): Promise<Models> {
+): Promise<Embedder> {
   const onEvent = options.onEvent ?? ignoreEvents
-  const store = { onEvent, ...(options.signal === undefined ? {} : { signal: options.signal }) }
-  // A path in a config is relative to the config; a built-in name or a Hub id is not a path.
-  const named = (model: string) => (/^\.{1,2}[/\\]/.test(model) ? path(model) : model)
-  const { embeddings, llm } = config
+  const { embeddings } = loaded.config
   const dtype = embeddings.dtype as Dtype | undefined
   const embedder = await createEmbedder(
     {
-      model: named(embeddings.model),
+      model: named(embeddings.model, loaded),
       device: embeddings.device,
       maxTokens: embeddings.maxTokens,
       ...(dtype === undefined ? {} : { dtype }),
     },
-    store,
+    { onEvent, ...(options.signal === undefined ? {} : { signal: options.signal }) },
   )
   onEvent({
     type: 'note',
     message: `embedder ${embedder.identity.model} on ${embedder.device.name}: ${embedder.device.why}`,
   })
+  return embedder
+}
+
+/** A path in a config is relative to the config; a built-in name or a Hub id is not a path. */
+function named(model: string, { path }: LoadedConfig): string {
+  return /^\.{1,2}[/\\]/.test(model) ? path(model) : model
+}
+
+export async function openModels(
+  loaded: LoadedConfig,
+  cacheFile: string,
+  options: { readonly onEvent?: OnEvent; readonly signal?: AbortSignal },
+): Promise<Models> {
+  const { config } = loaded
+  const onEvent = options.onEvent ?? ignoreEvents
+  const store = { onEvent, ...(options.signal === undefined ? {} : { signal: options.signal }) }
+  const { embeddings, llm } = config
+  const embedder = await openEmbedder(loaded, options)
   try {
     const opened = await createLanguageModel(
-      { ...llm, model: named(llm.model) },
+      { ...llm, model: named(llm.model, loaded) },
       {
         cacheFile,
         onEvent,
@@ -64,7 +79,7 @@ export async function openModels(
       llm: opened.model,
       usage: opened.usage,
       async maskedModel() {
-        const reference = named(config.evolution.variation.maskedModel)
+        const reference = named(config.evolution.variation.maskedModel, loaded)
         const found = await resolveUserModel(reference, { ...store, kind: 'masked-lm' })
         const model = await loadMaskedLm({
           folder: found.folder,

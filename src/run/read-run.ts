@@ -24,8 +24,13 @@ export async function readRunReport(folder: string): Promise<RunReport> {
   return readReport(text, file)
 }
 
-export async function readCorpus(folder: string): Promise<CorpusRow[]> {
-  const text = await readFile(join(folder, 'synthetic.jsonl'), 'utf8')
+export function readCorpus(folder: string): Promise<CorpusRow[]> {
+  return readRows(join(folder, 'synthetic.jsonl'))
+}
+
+/** Rows that `expand` wrote. */
+export async function readRows(file: string): Promise<CorpusRow[]> {
+  const text = await readFile(file, 'utf8')
   return text
     .split('\n')
     .filter((line) => line !== '')

@@ -1,0 +1,45 @@
+// The columns of a comparison: sets of texts, cut to one size. FID, MAUVE, precision, recall and distinct-n all depend on how
+// many texts there are, so that unequal columns would compare sizes and not texts.
+import { PretextError } from '../errors.ts'
+import type { CorpusRow } from '../generate/writers/row.ts'
+import type { Random } from '../random.ts'
+import type { ColumnName } from '../report/evaluation-data.ts'
+
+export interface TextColumn {
+  readonly name: ColumnName
+  readonly rows: readonly CorpusRow[]
+}
+
+export interface ComparedColumn {
+  readonly name: ColumnName
+  /** Texts that there are. */
+  readonly texts: number
+  readonly rows: readonly CorpusRow[]
+}
+
+/** Every column cut to the size of the smallest, at most `most`, by a draw of its own. */
+export function equalColumns(
+  columns: readonly TextColumn[],
+  most: number,
+  random: Random,
+): readonly ComparedColumn[] {
+  for (const { name, rows } of columns) {
+    if (rows.length > 0) continue
+    throw new PretextError(`${name}: expected a set of at least one text, got an empty one`, {
+      code: 'data',
+      hint: 'generate it first',
+    })
+  }
+  const size = Math.min(most, ...columns.map(({ rows }) => rows.length))
+  return columns.map(({ name, rows }) => ({
+    name,
+    texts: rows.length,
+    rows: random.fork('column', name).sample(rows, size),
+  }))
+}
+
+/** Positions of the labels in the public list; undefined where a row has none of them. */
+export function labelIndexes(rows: readonly CorpusRow[], labels: readonly string[]): (number | undefined)[] {
+  const index = new Map(labels.map((label, i) => [label, i]))
+  return rows.map(({ label }) => (label === undefined ? undefined : index.get(label)))
+}

@@ -1,0 +1,104 @@
+// What an evaluation is of: a run with its config and its populations, or a corpus file with a config beside it.
+import { stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { type LoadedConfig, loadConfig } from '../config/load.ts'
+import { PretextError } from '../errors.ts'
+import type { TextColumn } from '../evaluate/columns.ts'
+import { readPopulation } from '../evolution/population.ts'
+import type { CorpusRow } from '../generate/writers/row.ts'
+import type { RunReport } from '../report/data.ts'
+import { formatOfPath, placeOf, textRows } from '../texts/source.ts'
+import { readManifest } from './folder.ts'
+import { readCorpus, readRunConfig, readRunReport } from './read-run.ts'
+
+export interface EvaluatedCorpus {
+  readonly loaded: LoadedConfig
+  /** Of a run; undefined for a file. */
+  readonly run: RunReport | undefined
+  readonly columns: readonly TextColumn[]
+  /** Where the report goes by default. */
+  readonly out: string
+}
+
+export interface EvaluatedOptions {
+  readonly corpus: string
+  readonly config?: string
+  readonly set?: readonly string[]
+}
+
+export async function readEvaluated({ corpus, config, set }: EvaluatedOptions): Promise<EvaluatedCorpus> {
+  const found = await stat(corpus).catch(() => undefined)
+  if (found === undefined) {
+    throw new PretextError(`${corpus}: expected a finished run or a corpus file, got nothing there`, {
+      code: 'data',
+      hint: '"pretext runs" lists runs',
+    })
+  }
+  const given = config === undefined ? undefined : await loadConfig(config, set === undefined ? {} : { set })
+  if (found.isDirectory()) {
+    const run = await readRunReport(corpus)
+    const first = await readPopulation(join(corpus, 'rounds', '0001', 'population.jsonl'))
+    const initial: TextColumn[] = first === undefined ? [] : [{ name: 'initial', rows: first }]
+    return {
+      loaded: given ?? (await configOfRun(corpus, set)),
+      run,
+      columns: [...initial, { name: 'corpus', rows: await readCorpus(corpus) }],
+      out: join(corpus, 'evaluation'),
+    }
+  }
+  if (given === undefined) {
+    throw new PretextError(`expected --config FILE with the real texts, as ${corpus} is no folder of a run`, {
+      code: 'usage',
+      hint: 'the config that the corpus was made with, or one with the same data section',
+    })
+  }
+  const rows = await readCorpusFile(corpus)
+  return {
+    loaded: given,
+    run: undefined,
+    columns: [{ name: 'corpus', rows }],
+    out: join(dirname(corpus), 'evaluation'),
+  }
+}
+
+/** The config as the run was made with it; its paths start from where it lay then. */
+export async function configOfRun(run: string, set?: readonly string[]): Promise<LoadedConfig> {
+  const manifest = await readManifest(run)
+  const name = manifest?.configFile
+  if (name === undefined) {
+    throw new PretextError(
+      `${run}: expected to find the config that it was made with, found no mention of it`,
+      {
+        code: 'usage',
+        hint: 'name it with --config FILE',
+      },
+    )
+  }
+  const file = resolve(run, name)
+  const path = (relative: string) => resolve(dirname(file), relative)
+  if (set !== undefined && set.length > 0) {
+    throw new PretextError('expected --set together with --config FILE, got it alone', {
+      code: 'usage',
+      hint: `--config ${file}`,
+    })
+  }
+  return { config: await readRunConfig(run), file, path }
+}
+
+/** Rows of a corpus in any of the formats: columns "text" and, where there is one, "label". */
+async function readCorpusFile(file: string): Promise<CorpusRow[]> {
+  const rows: CorpusRow[] = []
+  const format = formatOfPath(file)
+  for await (const row of textRows(file, format, { text: 'text', label: 'label' })) {
+    if ('problem' in row) {
+      throw new PretextError(`${placeOf(file, format, row.line)}: ${row.problem}`, { code: 'data' })
+    }
+    const { text, label } = row
+    if (text.trim() !== '') rows.push(label === undefined ? { text } : { text, label })
+  }
+  if (rows.length > 0) return rows
+  throw new PretextError(`${file}: expected a corpus of at least one text, got an empty one`, {
+    code: 'data',
+    hint: 'check what wrote the file; its column must be named "text"',
+  })
+}
