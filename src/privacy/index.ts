@@ -21,6 +21,8 @@ export {
 } from './accountant.ts'
 export { analytic } from './analytic.ts'
 export { calibrate, calibrateNoise, type Target } from './calibration.ts'
+export { discreteGaussian } from './discrete-gaussian.ts'
+export { discreteLaplace } from './discrete-laplace.ts'
 export {
   type ComposedEvent,
   checkEvent,

@@ -1,75 +1,28 @@
-// The privacy ledger of one data set: an append-only, hash-chained list of everything that was charged, over all runs.
-// It stores mechanisms, not epsilons, so that a better accountant reads old ledgers better. A charge is on the disk
-// before any noise is drawn; a release cites the hash of the charge that paid for it.
-//
-// Tamper-evidence: each entry holds the hash of the one before it, and `<ledger>.head` holds the number and hash of the
-// last. An edited or reordered line breaks the chain; removed last lines disagree with the head. Who can rewrite both
-// files can still roll back to an old state: keep the head elsewhere (it is printed at the end of a run) against that.
-import { createHash } from 'node:crypto'
+// The privacy ledger of one data set: an append-only, hash-chained list of everything that was charged, over all runs
+// (ledger-chain.ts). It stores mechanisms, not epsilons, so that a better accountant reads old ledgers better. A charge is on
+// the disk before any noise is drawn; a release cites the hash of the charge that paid for it.
 import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { z } from 'zod'
-import { appendDurable, readIfThere, truncateDurable, writeDurable } from '../durable.ts'
+import { appendDurable, truncateDurable, writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import { takeLock } from '../lock.ts'
 import { filterEpsilon } from './accountant.ts'
 import { analytic } from './analytic.ts'
 import { checkEvent, type MechanismEvent } from './events.ts'
+import {
+  type Chain,
+  type ChargeEntry,
+  type CommitEntry,
+  type common,
+  GENESIS,
+  hashOf,
+  type LedgerEntry,
+  Mechanism,
+  readChain,
+} from './ledger-chain.ts'
 import { rdp } from './rdp.ts'
 
-const noiseMultiplier = z.number().positive()
-const rate = z.number().min(0).max(1)
-
-/** Every event of events.ts. */
-const Mechanism: z.ZodType<MechanismEvent> = z.lazy(() =>
-  z.discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('gaussian'), noiseMultiplier }),
-    z.strictObject({ type: z.literal('discreteGaussian'), noiseMultiplier }),
-    z.strictObject({ type: z.literal('laplace'), noiseMultiplier }),
-    z.strictObject({ type: z.literal('exact') }),
-    z.strictObject({ type: z.literal('poissonSampled'), rate, event: Mechanism }),
-    z.strictObject({ type: z.literal('fixedSizeSampled'), rate, event: Mechanism }),
-    z.strictObject({ type: z.literal('repeated'), count: z.int().positive(), event: Mechanism }),
-    z.strictObject({ type: z.literal('composed'), events: z.array(Mechanism) }),
-  ]),
-)
-
-const common = {
-  format: z.literal('pretext-ledger'),
-  version: z.literal(1),
-  number: z.int().positive(),
-  /** Hash of the entry before this one; 64 zeros for the first. */
-  previous: z.string(),
-  time: z.string(),
-  hash: z.string(),
-}
-
-/** Pays for one release, before its noise is drawn. */
-const ChargeEntry = z.strictObject({
-  ...common,
-  type: z.literal('charge'),
-  dataset: z.string(),
-  unit: z.enum(['client', 'record']),
-  adjacency: z.enum(['add-remove', 'substitution']),
-  run: z.string(),
-  release: z.string(),
-  mechanism: Mechanism,
-})
-
-/** Binds a charge to the bytes that it paid for, before anybody can read them: there are no other bytes, ever. */
-const CommitEntry = z.strictObject({
-  ...common,
-  type: z.literal('commit'),
-  /** Hash of the charge. */
-  charge: z.string(),
-  /** sha256 of the released file. */
-  sha256: z.string(),
-})
-
-const Entry = z.discriminatedUnion('type', [ChargeEntry, CommitEntry])
-
-export type ChargeEntry = z.infer<typeof ChargeEntry>
-export type LedgerEntry = z.infer<typeof Entry>
+export type { ChargeEntry, LedgerEntry } from './ledger-chain.ts'
 
 /** What a run asks the ledger to pay for. */
 export interface Charge {
@@ -90,95 +43,6 @@ export interface LedgerTerms {
   readonly unit: ChargeEntry['unit']
   readonly adjacency: ChargeEntry['adjacency']
   readonly budget?: Budget
-}
-
-const GENESIS = '0'.repeat(64)
-
-/** Over the fields in alphabetical order, so that the order in a file does not matter. */
-function hashOf(entry: object): string {
-  return createHash('sha256')
-    .update(JSON.stringify(Object.entries(entry).sort()))
-    .digest('hex')
-}
-
-function damaged(path: string, line: number, what: string): PretextError {
-  return new PretextError(`${path}:${line}: ${what}`, {
-    code: 'ledger',
-    hint: 'restore the ledger and its .head file from a backup; without them the spend of this data set is unknown',
-  })
-}
-
-interface Chain {
-  readonly entries: readonly LedgerEntry[]
-  /** Length of the file that these entries fill. */
-  readonly bytes: number
-  /** Bytes of a last line that a crash cut short; it paid for nothing. */
-  readonly torn: boolean
-  readonly headBehind: boolean
-}
-
-async function readChain(path: string): Promise<Chain> {
-  const text = (await readIfThere(path)) ?? ''
-  const headText = await readIfThere(`${path}.head`)
-  const lines = text.split('\n')
-  const last = lines.pop() ?? ''
-  const entries: LedgerEntry[] = []
-  let previous = GENESIS
-  lines.forEach((line, i) => {
-    let parsed: LedgerEntry
-    try {
-      parsed = Entry.parse(JSON.parse(line))
-    } catch {
-      throw damaged(
-        path,
-        i + 1,
-        'expected a ledger entry, got something else: the ledger was edited or damaged',
-      )
-    }
-    const { hash, ...body } = parsed
-    if (hashOf(body) !== hash)
-      throw damaged(path, i + 1, 'the entry does not match its own hash: it was edited')
-    if (parsed.previous !== previous || parsed.number !== i + 1) {
-      throw damaged(
-        path,
-        i + 1,
-        'the entry does not follow the one before it: entries were removed or reordered',
-      )
-    }
-    previous = hash
-    const [first] = entries
-    if (parsed.type === 'charge' && first?.type === 'charge') {
-      const differs = (['dataset', 'unit', 'adjacency'] as const).find((key) => parsed[key] !== first[key])
-      if (differs !== undefined) throw damaged(path, i + 1, `the entry has another ${differs} than the first`)
-    }
-    entries.push(parsed)
-  })
-  const head = parseHead(path, headText)
-  // An entry is appended before the head moves, so a crash leaves the head one behind, and never ahead.
-  const behind = head.number === entries.length - 1 && head.hash === (entries.at(-2)?.hash ?? GENESIS)
-  const level = head.number === entries.length && head.hash === previous
-  if (!behind && !level) {
-    throw damaged(
-      path,
-      entries.length + 1,
-      `the head file tells of ${head.number} entries, the ledger ends after ${entries.length}: last entries were removed, or the files are not from the same time`,
-    )
-  }
-  return {
-    entries,
-    bytes: Buffer.byteLength(text) - Buffer.byteLength(last),
-    torn: last !== '',
-    headBehind: behind,
-  }
-}
-
-function parseHead(path: string, text: string | undefined): { number: number; hash: string } {
-  if (text === undefined) return { number: 0, hash: GENESIS }
-  try {
-    return z.strictObject({ number: z.int().nonnegative(), hash: z.string() }).parse(JSON.parse(text))
-  } catch {
-    throw damaged(`${path}.head`, 1, 'expected {"number", "hash"}, got something else')
-  }
 }
 
 /** Reads and verifies a ledger without changing it; an absent file is an empty ledger. */
@@ -217,7 +81,7 @@ export interface Paid {
  */
 export function charge(path: string, terms: LedgerTerms, asked: Charge): Promise<Paid> {
   return locked(path, async (chain) => {
-    const wanted = { ...asked, mechanism: storable(asked.mechanism) }
+    const wanted = { ...asked, mechanism: storable(asked.mechanism, terms.adjacency) }
     const { entries } = chain
     for (const entry of chargesIn(entries)) checkTerms(path, terms, entry)
     const paid = chargeOf(entries, wanted)
@@ -295,14 +159,24 @@ export function chargeOf(
   return chargesIn(entries).find((entry) => entry.run === run && entry.release === release)
 }
 
-/** The mechanism as the file will give it back, its keys in one order: the hash of an entry is taken over this. */
-function storable(mechanism: MechanismEvent): MechanismEvent {
+/**
+ * The mechanism as the file will give it back, its keys in one order: the hash of an entry is taken over this. One that
+ * nothing can account for is refused, since after it the spend of the data set would be unknown.
+ */
+function storable(mechanism: MechanismEvent, adjacency: ChargeEntry['adjacency']): MechanismEvent {
   const { data } = Mechanism.safeParse(mechanism)
-  if (data !== undefined) return data
-  checkEvent(mechanism)
-  throw new PretextError('expected a mechanism whose numbers are finite, got another', {
+  if (data === undefined) {
+    checkEvent(mechanism)
+    throw new PretextError('expected a mechanism whose numbers are finite, got another', {
+      code: 'config',
+      hint: 'a release without noise is { type: "exact" }',
+    })
+  }
+  const reason = rdp.refusal([data], adjacency)
+  if (reason === undefined) return data
+  throw new PretextError(`a ledger under ${adjacency} adjacency cannot hold this mechanism: ${reason}`, {
     code: 'config',
-    hint: 'a release without noise is { type: "exact" }; one with infinite noise needs no charge',
+    hint: 'charge the release as if every client took part: leave the sampling out',
   })
 }
 
@@ -329,7 +203,7 @@ async function locked<T>(path: string, work: (chain: Chain) => Promise<T>): Prom
 
 type Content = ChargeContent | CommitContent
 type ChargeContent = Omit<ChargeEntry, keyof typeof common>
-type CommitContent = Omit<z.infer<typeof CommitEntry>, keyof typeof common>
+type CommitContent = Omit<CommitEntry, keyof typeof common>
 
 async function append(path: string, { entries, bytes }: Chain, content: Content): Promise<LedgerEntry> {
   const body = {

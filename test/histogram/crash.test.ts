@@ -21,7 +21,7 @@ beforeAll(async () => {
   const common = { bundle: true, platform: 'node', format: 'esm', outdir: built, logLevel: 'error' } as const
   await build({
     ...common,
-    entryPoints: ['ledger-child.ts', 'dying-disk.ts'].map((name) => join(import.meta.dirname, name)),
+    entryPoints: ['ledger-child.ts', 'dying-child.ts'].map((name) => join(import.meta.dirname, name)),
     outExtension: { '.js': '.mjs' },
     banner: {
       js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 const command = (folder: string, work: readonly string[]) => [
   '--import',
-  join(built, 'dying-disk.mjs'),
+  join(built, 'dying-child.mjs'),
   join(built, 'ledger-child.mjs'),
   folder,
   ...work,

@@ -1,9 +1,15 @@
-import { appendFile, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { PretextError } from '../../src/errors.ts'
+import { filterEpsilon } from '../../src/privacy/accountant.ts'
+import { analytic } from '../../src/privacy/analytic.ts'
+import type { MechanismEvent } from '../../src/privacy/events.ts'
 import { charge, chargesIn, type LedgerTerms, readLedger, spentEpsilon } from '../../src/privacy/ledger.ts'
+import { pld } from '../../src/privacy/pld.ts'
+import { rdp } from '../../src/privacy/rdp.ts'
 
 const terms: LedgerTerms = { dataset: 'people', unit: 'client', adjacency: 'add-remove' }
 const gaussian = (noiseMultiplier: number) => ({ type: 'gaussian' as const, noiseMultiplier })
@@ -145,6 +151,108 @@ describe('ledger', () => {
         `${path}: this ledger holds ${key} "${terms[key as 'dataset']}", the run wants ${key} "${value}"`,
       )
     }
+  })
+
+  it('detects reordered lines, and a line that was written twice', async () => {
+    await chargeMany(3)
+    const [a, b, c] = (await readFile(path, 'utf8')).trimEnd().split('\n')
+    for (const lines of [
+      [b, a, c],
+      [a, c, b],
+      [a, a, b, c],
+      [a, b, c, c],
+    ]) {
+      await writeFile(path, `${lines.join('\n')}\n`)
+      const error = await errorOf(readLedger(path))
+      expect(error.message).toMatch(/entries were removed or reordered$/)
+      expect(error.exitCode).toBe(13)
+    }
+  })
+
+  it('detects a ledger without its head, and a head without its ledger', async () => {
+    await chargeMany(2)
+    const text = await readFile(path, 'utf8')
+    const head = await readFile(`${path}.head`, 'utf8')
+    await rm(`${path}.head`)
+    expect((await errorOf(charge(path, terms, of('run-2', 'round-1')))).code).toBe('ledger')
+    await writeFile(`${path}.head`, head)
+    await rm(path)
+    expect((await errorOf(charge(path, terms, of('run-2', 'round-1')))).code).toBe('ledger')
+    await writeFile(path, text)
+    await writeFile(`${path}.head`, head.slice(0, 20))
+    expect((await errorOf(readLedger(path))).message).toBe(
+      `${path}.head:1: expected {"number", "hash"}, got something else`,
+    )
+  })
+
+  it('detects an entry of another unit, even where every hash was made to fit', async () => {
+    await chargeMany(1)
+    await charge(`${path}2`, { ...terms, unit: 'record' }, of('run-1', 'round-1'))
+    const [first] = await readLedger(path)
+    const { hash: _, ...body } = (await readLedger(`${path}2`))[0] as NonNullable<typeof first>
+    const forged = { ...body, number: 2, previous: first?.hash }
+    const hash = createHash('sha256')
+      .update(JSON.stringify(Object.entries(forged).sort()))
+      .digest('hex')
+    await appendFile(path, `${JSON.stringify({ ...forged, hash })}\n`)
+    expect((await errorOf(readLedger(path))).message).toBe(
+      `${path}:2: the entry has another unit than the first`,
+    )
+  })
+
+  it('reads back what was charged, in whatever order its keys came', async () => {
+    const mechanism = { noiseMultiplier: 3, type: 'gaussian' } as const
+    await charge(path, terms, { run: 'run-1', release: 'round-1', mechanism })
+    const nested = {
+      event: { event: mechanism, rate: 0.5, type: 'poissonSampled' },
+      count: 2,
+      type: 'repeated',
+    }
+    await charge(path, terms, { run: 'run-1', release: 'round-2', mechanism: nested as MechanismEvent })
+    expect(chargesIn(await readLedger(path)).map((entry) => entry.mechanism)).toEqual([mechanism, nested])
+  })
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, 0, -1])(
+    'refuses a noise of %f, and stays whole',
+    async (noise) => {
+      await chargeMany(1)
+      expect((await errorOf(charge(path, terms, of('run-2', 'round-1', noise)))).code).toBe('config')
+      expect(await readLedger(path)).toHaveLength(1)
+    },
+  )
+
+  it('refuses what nothing can account for under its adjacency', async () => {
+    const mechanism = { type: 'fixedSizeSampled', rate: 0.1, event: gaussian(2) } as const
+    const error = await errorOf(charge(path, terms, { run: 'run-1', release: 'round-1', mechanism }))
+    expect(error.message).toBe(
+      'a ledger under add-remove adjacency cannot hold this mechanism: sampling of a fixed size is accounted under substitution adjacency',
+    )
+    await charge(
+      path,
+      { ...terms, adjacency: 'substitution' },
+      { run: 'run-1', release: 'round-1', mechanism },
+    )
+  })
+
+  it('holds adaptively chosen releases to GDP where all are Gaussian and to RDP otherwise, never to PLD', async () => {
+    const budget = { epsilon: 3, delta: 1e-6 }
+    const events: MechanismEvent[] = [gaussian(4), { type: 'laplace', noiseMultiplier: 5 }, gaussian(8)]
+    for (const [i, mechanism] of events.entries()) {
+      await charge(path, { ...terms, budget }, { run: `run-${i}`, release: 'round-1', mechanism })
+      const spent = spentEpsilon(await readLedger(path), budget.delta)
+      const before = events.slice(0, i + 1)
+      expect(spent).toBe((i === 0 ? analytic : rdp).epsilon(before, budget.delta))
+      // PLD gives less, and would be wrong to hold against noise that was chosen after seeing releases.
+      if (i > 0) expect(spent).toBeGreaterThan(pld.epsilon(before, budget.delta))
+    }
+    const wanted = { run: 'run-9', release: 'round-1', mechanism: gaussian(1.9) }
+    const all = [...events, wanted.mechanism]
+    // Between the two: PLD would let it through.
+    expect(pld.epsilon(all, budget.delta)).toBeLessThan(budget.epsilon)
+    expect(filterEpsilon(all, budget)).toBeGreaterThan(budget.epsilon)
+    const error = await errorOf(charge(path, { ...terms, budget }, wanted))
+    expect(error.exitCode).toBe(6)
+    expect(await readLedger(path)).toHaveLength(3)
   })
 
   it('keeps two writers apart: every charge is there, in one chain', async () => {
