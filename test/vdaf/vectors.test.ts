@@ -8,7 +8,8 @@ import { FIELD64, FIELD128 } from '../../src/vdaf/field.ts'
 import { field128 } from '../../src/vdaf/field-kernel.ts'
 import { referenceField } from '../../src/vdaf/field-reference.ts'
 import { deriveSeed, expandIntoVector } from '../../src/vdaf/xof.ts'
-import { instanceOf, runVector, type TestVector } from './vectors.ts'
+import { instanceOf, type TestVector } from './vector-instance.ts'
+import { runVector } from './vectors.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const OFFICIAL = process.env.PRETEXT_VDAF_VECTORS ?? join(ROOT, '../shared/data/vdaf-vectors')
@@ -49,4 +50,9 @@ describe('official vectors', () => {
       vector.expanded_vec_field128,
     )
   })
+})
+
+describe('own vectors (made by test/golden/vdaf-vectors.ts)', () => {
+  const own = JSON.parse(readFileSync(join(ROOT, 'test/golden/vdaf-vectors.json'), 'utf8'))
+  for (const [name, vector] of Object.entries(own)) suite(name, vector as TestVector)
 })
