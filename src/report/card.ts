@@ -54,7 +54,7 @@ export function fenced(text: string): string {
   return `${fence}text\n${text.replace(/\r\n?/g, '\n')}\n${fence}`
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
@@ -96,7 +96,7 @@ export function renderCard(report: RunReport, options: CardOptions = {}): string
     '## Privacy',
     `**${statement.headline}**`,
     inline(statement.sentence),
-    table(
+    markdownTable(
       ['', ''],
       statement.facts.map((fact) => [
         fact.term,
@@ -104,9 +104,9 @@ export function renderCard(report: RunReport, options: CardOptions = {}): string
       ]),
     ),
     '### What this does not cover',
-    bullets(statement.notCovered),
+    bulletList(statement.notCovered),
     '## How it was made',
-    bullets([
+    bulletList([
       `${counted(report.rounds.length, 'round')} of private evolution, one noisy release in each; ${counted(corpus.seeds, 'survivor')} expanded into the corpus`,
       `language model: ${llm.id}`,
       `embedder: ${embedder.model} (${embedder.kind}, ${embedder.dtype}, ${embedder.dim} dimensions), sha256 ${embedder.sha256}`,
@@ -115,7 +115,7 @@ export function renderCard(report: RunReport, options: CardOptions = {}): string
     ]),
     fenced(run.command),
     '## Figures',
-    table(
+    markdownTable(
       ['Round', 'ε so far', 'Survivors', 'Distance of consented texts', 'Distinct-2', 'Equal openings'],
       report.rounds.map((round) => [
         String(round.round),
@@ -128,12 +128,12 @@ export function renderCard(report: RunReport, options: CardOptions = {}): string
     ),
     `The corpus: distance of the consented texts ${interval(report.final.consentedToCorpus)}, distinct-1 ${decimal(corpus.diversity.distinct1)}, distinct-2 ${decimal(corpus.diversity.distinct2)}, equal openings ${percent(corpus.diversity.equalOpenings)}. Distances are mean cosine distances to the nearest synthetic text, with 95% bootstrap intervals over clients.`,
     labels.length > 0
-      ? table(
+      ? markdownTable(
           ['Label', 'Texts'],
           labels.map(([label, texts]) => [inline(label), count(texts)]),
         )
       : '',
-    report.warnings.length > 0 ? `### Warnings\n\n${bullets(report.warnings)}` : '',
+    report.warnings.length > 0 ? `### Warnings\n\n${bulletList(report.warnings)}` : '',
     '## Samples',
     ...corpus.samples
       .slice(0, 8)
@@ -146,7 +146,7 @@ export function renderCard(report: RunReport, options: CardOptions = {}): string
   return `---\n${frontMatter(report, options)}---\n\n${parts.filter((part) => part !== '').join('\n\n')}\n`
 }
 
-function bullets(lines: readonly string[]): string {
+export function bulletList(lines: readonly string[]): string {
   return lines.map((line) => `- ${inline(line)}`).join('\n')
 }
 

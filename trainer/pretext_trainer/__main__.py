@@ -20,11 +20,13 @@ KINDS = {
 
 # Kinds that share their work among processes.
 SPREAD = {"train"}
+SPREAD_MARK = "PRETEXT_TRAINER_SPREAD"
 
 
 def _spread(job: dict, path: str) -> None:
     """Becomes `accelerate launch` where the job wants several processes. Returns where one is enough."""
-    if job["kind"] not in SPREAD or "LOCAL_RANK" in os.environ:
+    # The mark and not the launcher's own variables alone: whatever a launcher does, this happens once.
+    if job["kind"] not in SPREAD or SPREAD_MARK in os.environ or "LOCAL_RANK" in os.environ:
         return
     wanted = job.get("processes", 1)
     if wanted == 1 or (wanted == "auto" and job.get("device") == "cpu"):
@@ -37,11 +39,16 @@ def _spread(job: dict, path: str) -> None:
         raise Failure("config", f"expected at most {gpus} processes, one for each GPU, got {processes}")
     if processes == 1:
         return
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    launch += ["--main_process_port", "0"] + (["--multi_gpu"] if gpus else ["--cpu"])
+    if gpus:
+        launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
+        launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    else:
+        # On CPUs accelerate's launcher wants MPI; this is the one that it uses for GPUs.
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    os.environ[SPREAD_MARK] = "1"
     sys.stdout.flush()
-    os.execv(sys.executable, [*launch, "-m", "pretext_trainer", path])
+    os.execv(sys.executable, [sys.executable, *launch, "-m", "pretext_trainer", path])
 
 
 def _frames(error: BaseException) -> str:
