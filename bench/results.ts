@@ -74,6 +74,8 @@ async function distances(population: Population): Promise<number[][]> {
   return nearestDistances(heldOut, await embedder.embed(population.map((candidate) => candidate.text)))
 }
 
+const { clients } = inputs
+if (clients === undefined) throw new Error('expected private texts in the config')
 const results: Record<string, Record<Arm, number[][][]>> = {}
 for (const seed of SEEDS) {
   const random = seededRandom(seed)
@@ -89,7 +91,7 @@ for (const seed of SEEDS) {
       const run = `results-${arm}-${seed}`
       const local = localSteps({
         config,
-        clients: () => embedClients(inputs.clients, embedder, { maxTextsPerClient, onEvent: () => {} }),
+        clients: () => embedClients(clients, embedder, { maxTextsPerClient, onEvent: () => {} }),
         embedder,
         variation,
         labels: UNLABELLED,

@@ -6,14 +6,17 @@ import { accountCommand } from './commands/account.ts'
 import { auditCommand } from './commands/audit.ts'
 import { batchCommand } from './commands/batch.ts'
 import { doctorCommand } from './commands/doctor.ts'
+import { evaluateCommand } from './commands/evaluate.ts'
 import { exportCommand } from './commands/export.ts'
 import { generateCommand } from './commands/generate.ts'
 import { initCommand } from './commands/init.ts'
+import { joinCommand } from './commands/join.ts'
 import { ledgerCommand } from './commands/ledger.ts'
 import { modelsCommand } from './commands/models.ts'
 import { planCommand } from './commands/plan.ts'
 import { reportCommand } from './commands/report.ts'
 import { runsCommand } from './commands/runs.ts'
+import { serveCommand } from './commands/serve.ts'
 import { renderError } from './output/output.ts'
 
 export const COMMANDS = [
@@ -24,10 +27,13 @@ export const COMMANDS = [
   initCommand,
   modelsCommand,
   runsCommand,
+  evaluateCommand,
   batchCommand,
   reportCommand,
   exportCommand,
   ledgerCommand,
+  serveCommand,
+  joinCommand,
   doctorCommand,
 ]
 

@@ -37,7 +37,9 @@ const Data = z.strictObject({
     .boolean()
     .default(false)
     .describe('The owner declares these texts free for experiments; every artefact then carries a banner'),
-  private: Texts.describe('The private texts'),
+  private: Texts.optional().describe(
+    'The private texts. Required, but for a federation: there they stay with the clients',
+  ),
   consented: Texts.optional().describe(
     'Texts of other clients who agreed to reporting; nothing is chosen by them',
   ),
@@ -212,6 +214,48 @@ const Generate = z.strictObject({
   licence: z.string().default('other').describe("For the dataset card: an SPDX id or the Hub's name of one"),
 })
 
+const Federation = z
+  .strictObject({
+    aggregation: z.enum(['trusted']).default('trusted').describe('trusted: the coordinator sees each vote'),
+    host: z.string().default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all'),
+    port: z.int().min(0).max(65_535).default(8787).describe('0 takes a free one'),
+    tls: z
+      .strictObject({ certificate: path, key: path })
+      .optional()
+      .describe('Files in PEM; without them put a proxy with TLS in front'),
+    store: path
+      .optional()
+      .describe('File of the embedded database; by default federation/<name>.db in output.folder'),
+    postgresUrlEnv: z
+      .string()
+      .optional()
+      .describe('Instead of the embedded database: environment variable with the address of PostgreSQL'),
+    operatorTokenEnv: z
+      .string()
+      .default('PRETEXT_OPERATOR_TOKEN')
+      .describe('Environment variable with the token that may pause, resume and drain'),
+    target: positive
+      .optional()
+      .describe('A round closes when so many have voted; without it, at the deadline'),
+    overSelection: z
+      .number()
+      .min(1)
+      .max(10)
+      .default(1.3)
+      .describe('So many times the target get a seat, since some drop out'),
+    roundMinutes: z.number().positive().default(60).describe('A round is open so long at most'),
+    attempts: positive
+      .default(3)
+      .describe('Times that a round with fewer clients than privacy.minimumClients is opened'),
+    candidates: z.enum(['int8', 'float16']).default('int8').describe('How candidate embeddings travel'),
+    pollSeconds: positive.default(30).describe('Clients look again after so long'),
+    publicCohort: z
+      .boolean()
+      .default(false)
+      .describe('The owner declares the number of clients public: pages and metrics then show it'),
+  })
+  .describe('Real clients instead of simulated ones: "pretext serve" and "pretext join"')
+
 export const ConfigSchema = z
   .strictObject({
     $schema: z.string().optional(),
@@ -231,19 +275,53 @@ export const ConfigSchema = z
     evolution: Evolution.prefault({}),
     llm: Llm.prefault({}),
     generate: Generate.prefault({}),
+    federation: Federation.optional(),
     output: z.strictObject({ folder: path.default('runs') }).prefault({}),
   })
   .superRefine((config, context) => {
     const fail = (at: (string | number)[], message: string) =>
       context.addIssue({ code: 'custom', path: at, message })
-    const { privacy, data, evolution, histogram } = config
+    const { privacy, data, evolution, histogram, federation } = config
     if ((privacy.epsilon === undefined) === (privacy.noiseMultiplier === undefined)) {
       fail(['privacy'], 'expected either epsilon or noiseMultiplier (there is no default)')
     }
     if (privacy.epsilon === Number.POSITIVE_INFINITY && !data.simulation) {
       fail(['privacy', 'epsilon'], 'epsilon = infinity releases exact votes: only with data.simulation: true')
     }
-    if (privacy.unit === 'client' && data.private.client === undefined) {
+    if (federation === undefined && data.private === undefined) {
+      fail(['data'], 'expected data.private: where the private texts are (only a federation has none here)')
+    }
+    if (federation !== undefined) {
+      const refuse = (at: (string | number)[], wrong: boolean, message: string) => {
+        if (wrong) fail(at, message)
+      }
+      refuse(
+        ['data', 'private'],
+        data.private !== undefined,
+        'with federation the private texts stay with the clients: leave data.private out',
+      )
+      refuse(
+        ['privacy', 'unit'],
+        privacy.unit !== 'client',
+        'a federation protects clients: set unit: client',
+      )
+      refuse(
+        ['privacy', 'epsilon'],
+        privacy.epsilon === Number.POSITIVE_INFINITY,
+        'real clients are never asked for votes without noise: set a finite epsilon',
+      )
+      refuse(
+        ['evolution', 'labels', 'shares'],
+        evolution.labels?.shares === 'measured',
+        'a federation does not measure label shares: give them, or set uniform',
+      )
+      refuse(
+        ['federation', 'target'],
+        federation.target !== undefined && federation.target < privacy.minimumClients,
+        `expected a target of at least privacy.minimumClients (${privacy.minimumClients})`,
+      )
+    }
+    if (privacy.unit === 'client' && data.private !== undefined && data.private.client === undefined) {
       fail(
         ['data', 'private'],
         'unit "client" needs the client column: set data.private.client, or unit: record',
@@ -255,7 +333,7 @@ export const ConfigSchema = z
         'the initial population comes from public texts: set data.public, or evolution.initial.from: zero-shot',
       )
     }
-    if (evolution.labels !== undefined && data.private.label === undefined) {
+    if (evolution.labels !== undefined && data.private !== undefined && data.private.label === undefined) {
       fail(['data', 'private'], 'evolution.labels needs the label column: set data.private.label')
     }
     if (histogram.clip !== undefined && histogram.vote !== 'counts') {

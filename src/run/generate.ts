@@ -21,6 +21,8 @@ import type { OwnerCounts } from '../texts/terminal.ts'
 import { countWords } from '../texts/words.ts'
 import { VERSION } from '../version.ts'
 import { writeArtefacts } from './artefacts.ts'
+import { type OpenCoordinator, openCoordinator } from './coordinator.ts'
+import { federatedVotes } from './federated-votes.ts'
 import { exists, openRun, type RunFolder } from './folder.ts'
 import { readInputs } from './inputs.ts'
 import { ledgerPath } from './ledger-path.ts'
@@ -41,6 +43,10 @@ export interface GenerateOptions {
   readonly onOwnerCounts?: (counts: OwnerCounts) => void
   /** How the run was started, for the report. */
   readonly command?: string
+  /** With `federation` in the config: a coordinator that is open already, and stays open afterwards. */
+  readonly coordinator?: OpenCoordinator
+  /** Opens embedder and language model; the audit of corpora puts one here that leaks on purpose. */
+  readonly openModels?: typeof openModels
 }
 
 export interface GenerateResult {
@@ -71,9 +77,18 @@ export async function generate(loaded: LoadedConfig, options: GenerateOptions = 
   const seconds = run.manifest.seconds
   const elapsed = () => seconds + (performance.now() - started) / 1000
   let models: Models | undefined
+  let own: OpenCoordinator | undefined
   try {
-    models = await openModels(loaded, run.file('llm-cache.jsonl'), options)
-    const result = await work(loaded, run, models, elapsed, options)
+    if (config.federation !== undefined && options.coordinator === undefined) {
+      own = await openCoordinator(loaded, options)
+      options.onEvent?.({ type: 'note', message: `clients join at ${own.url}` })
+    }
+    models = await (options.openModels ?? openModels)(loaded, run.file('llm-cache.jsonl'), options)
+    const coordinator = options.coordinator ?? own
+    const result = await work(loaded, run, models, elapsed, {
+      ...options,
+      ...(coordinator === undefined ? {} : { coordinator }),
+    })
     await run.update({ status: 'finished', finishedAt: new Date().toISOString(), seconds: elapsed() })
     return result
   } catch (error) {
@@ -87,6 +102,7 @@ export async function generate(loaded: LoadedConfig, options: GenerateOptions = 
     }
     throw error
   } finally {
+    await own?.close()
     await models?.dispose()
     await run.release()
   }
@@ -109,7 +125,7 @@ async function work(
   const signal = options.signal === undefined ? {} : { signal: options.signal }
 
   const inputs = await readInputs(loaded, options.signal)
-  options.onOwnerCounts?.(inputs.ownerCounts)
+  if (inputs.ownerCounts !== undefined) options.onOwnerCounts?.(inputs.ownerCounts)
 
   const noise = planNoise(config)
   const bound = voteBound(voteOptions(config))
@@ -130,6 +146,7 @@ async function work(
   let clients: Promise<LocalClients> | undefined
   const localClients = (): Promise<LocalClients> => {
     const { maxTextsPerClient } = voteOptions(config)
+    if (inputs.clients === undefined) throw new RangeError('the clients of a federation are elsewhere')
     clients ??= embedClients(inputs.clients, embedder, { maxTextsPerClient, onEvent, ...signal })
     return clients
   }
@@ -155,24 +172,32 @@ async function work(
     warn,
   })
   const roundFile = (t: number) => `${run.roundFolder(t)}/round.json`
+  const releases = {
+    labels,
+    mechanism: noise.mechanism,
+    ledger,
+    terms,
+    run: run.manifest.chargedAs,
+    releaseFile: (t: number) => `${run.roundFolder(t)}/release.json`,
+    onEvent,
+    onRedrawn,
+    ...signal,
+  }
+  const steps = localSteps({ ...releases, config, clients: localClients, embedder, variation, random, bound })
+  const { federation } = config
+  const coordinator = options.coordinator?.coordinator
   const { survivors, population } = await evolve(
-    localSteps({
-      config,
-      clients: localClients,
-      embedder,
-      variation,
-      labels,
-      random,
-      bound,
-      mechanism: noise.mechanism,
-      ledger,
-      terms,
-      run: run.manifest.chargedAs,
-      releaseFile: (t) => `${run.roundFolder(t)}/release.json`,
-      onEvent,
-      onRedrawn,
-      ...signal,
-    }),
+    federation === undefined || coordinator === undefined
+      ? steps
+      : {
+          ...steps,
+          votes: federatedVotes({
+            ...releases,
+            config: { ...config, federation },
+            coordinator,
+            embedder: embedder.identity,
+          }),
+        },
     {
       rounds: config.evolution.rounds,
       population: config.evolution.population,
@@ -191,6 +216,8 @@ async function work(
     },
   )
 
+  // No vote is needed any more: clients can go while the corpus is written.
+  await coordinator?.store.setControl('finished')
   const corpus = run.file('synthetic.jsonl')
   const expansion = await expand(survivors, corpus, {
     ...config.generate,

@@ -8,17 +8,18 @@ import { readTexts } from '../texts/read.ts'
 import type { OwnerCounts } from '../texts/terminal.ts'
 
 export interface Inputs {
-  readonly clients: PrivateTexts | SimulationTexts
+  /** Undefined in a federation: there the texts stay with the clients. */
+  readonly clients: PrivateTexts | SimulationTexts | undefined
   readonly consented: ConsentedTexts | undefined
   readonly publicTexts: readonly string[]
   /** Exact counts, for the owner's own terminal and nowhere else. */
-  readonly ownerCounts: OwnerCounts
+  readonly ownerCounts: OwnerCounts | undefined
 }
 
 export async function readInputs({ config, path }: LoadedConfig, signal?: AbortSignal): Promise<Inputs> {
   const { data, privacy, evolution } = config
   const limits = { minWords: data.minWords, maxWords: data.maxWords }
-  const options = (source: typeof data.private) => {
+  const options = (source: NonNullable<typeof data.private>) => {
     // Consented texts need no labels: their distance to the population is the same for all.
     const labels = source.label === undefined ? undefined : evolution.labels?.values
     return {
@@ -36,10 +37,14 @@ export async function readInputs({ config, path }: LoadedConfig, signal?: AbortS
       signal,
     }
   }
-  const own = data.simulation
-    ? await readTexts({ ...options(data.private), kind: 'simulation' })
-    : await readTexts({ ...options(data.private), kind: 'private' })
-  if (own.texts.clients < privacy.minimumClients) {
+  const source = data.private
+  const own =
+    source === undefined
+      ? undefined
+      : data.simulation
+        ? await readTexts({ ...options(source), kind: 'simulation' })
+        : await readTexts({ ...options(source), kind: 'private' })
+  if (own !== undefined && own.texts.clients < privacy.minimumClients) {
     throw new PretextError(
       `expected at least ${privacy.minimumClients} clients (privacy.minimumClients), got fewer; nothing was released`,
       {
@@ -52,8 +57,13 @@ export async function readInputs({ config, path }: LoadedConfig, signal?: AbortS
     data.consented === undefined
       ? undefined
       : await readTexts({ ...options(data.consented), kind: 'consented' })
-  if (consented !== undefined) requireDisjoint(own, consented)
+  if (own !== undefined && consented !== undefined) requireDisjoint(own, consented)
   const publicTexts =
     data.public === undefined ? [] : await readPublicTexts(path(data.public.path), data.public.text, limits)
-  return { clients: own.texts, consented: consented?.texts, publicTexts, ownerCounts: own.terminalReport }
+  return {
+    clients: own?.texts,
+    consented: consented?.texts,
+    publicTexts,
+    ownerCounts: own?.terminalReport,
+  }
 }

@@ -44,7 +44,7 @@ describe('configs', () => {
     const plan = await planRun(loaded)
     expect(plan.calls.high).toBeGreaterThanOrEqual(plan.calls.low)
     expect(plan.noise.epsilon).toBeGreaterThan(0)
-    for (const path of [loaded.config.data.private.path].flat())
+    for (const path of [loaded.config.data.private?.path ?? []].flat())
       expect(existsSync(loaded.path(path))).toBe(true)
   })
 

@@ -80,6 +80,7 @@ describe('import arrows', () => {
     const rooms = new Set(readers.filter(({ fromRoom }) => fromRoom !== 'texts').map(({ from }) => from))
     expect([...rooms].sort()).toEqual([
       'evaluate/consented-distance.ts',
+      'federation/client/read-own-texts.ts',
       'histogram/clients.ts',
       'run/inputs.ts',
       'run/observe.ts',

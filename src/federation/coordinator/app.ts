@@ -61,6 +61,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
       aggregation: aggregation.terms,
       whoSeesAVote: aggregation.whoSeesAVote,
       privacy: coordinator.privacy,
+      labels: coordinator.labels,
       state,
       round:
         open === undefined || manifest === undefined

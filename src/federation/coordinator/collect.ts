@@ -4,7 +4,7 @@ import type { EmbedderIdentity } from '../../embeddings/embedder.ts'
 import type { Matrix } from '../../embeddings/matrix.ts'
 import { PretextError } from '../../errors.ts'
 import type { ClosedRound } from '../aggregation/aggregation.ts'
-import { sha256Hex } from '../protocol/bytes.ts'
+import { sha256Hex, utf8 } from '../protocol/bytes.ts'
 import { type CandidateEncoding, encodeCandidates } from '../protocol/candidate-bytes.ts'
 import { embedderIdentityHash, type Manifest, manifestBytes, PROTOCOL } from '../protocol/manifest.ts'
 import type { StoredRound } from '../stores/store.ts'
@@ -79,6 +79,7 @@ async function openRound(coordinator: Coordinator, terms: RoundTerms, attempt: n
   const manifest: Manifest = {
     protocol: PROTOCOL,
     task,
+    run: sha256Hex(utf8(terms.run)).slice(0, 32),
     round: terms.round,
     rounds: terms.rounds,
     attempt,

@@ -1,33 +1,11 @@
 // What a coordinator is made of, opened once and shared by its HTTP side and its rounds.
 import type { OnEvent } from '../../events.ts'
 import type { Aggregation } from '../aggregation/aggregation.ts'
+import { type Clock, systemClock } from '../clock.ts'
 import { type Manifest, parseManifest } from '../protocol/manifest.ts'
 import type { Task } from '../protocol/messages.ts'
 import type { Store } from '../stores/store.ts'
 import { type GroupVotes, groupVotes } from './group-votes.ts'
-
-export interface Clock {
-  now(): number
-  /** Returns after so many milliseconds; throws the signal's reason when it is set off. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>
-}
-
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      signal?.throwIfAborted()
-      const stop = () => {
-        clearTimeout(timer)
-        reject(signal?.reason)
-      }
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', stop)
-        resolve()
-      }, ms)
-      signal?.addEventListener('abort', stop, { once: true })
-    }),
-}
 
 export interface CoordinatorOptions {
   readonly store: Store
@@ -35,6 +13,7 @@ export interface CoordinatorOptions {
   /** Name and guarantee, for /v1/task and the status page. */
   readonly name: string
   readonly privacy: Task['privacy']
+  readonly labels: Task['labels']
   /** Seconds after which a client looks again. */
   readonly pollSeconds: number
   /** Whether the numbers of clients may be shown. */

@@ -28,9 +28,9 @@ export async function operatorAction(
   }
 }
 
-/** One-time enrolment tokens; the store keeps their sha256 alone. */
+/** One-time enrolment tokens, in hex so that none looks like an option of a command line; the store keeps their sha256 alone. */
 export async function mintTokens(store: Store, count: number, now: number): Promise<string[]> {
-  const tokens = Array.from({ length: count }, () => randomBytes(24).toString('base64url'))
+  const tokens = Array.from({ length: count }, () => randomBytes(24).toString('hex'))
   for (let i = 0; i < tokens.length; i += 1000) {
     const hashes = tokens.slice(i, i + 1000).map((t) => createHash('sha256').update(t).digest('hex'))
     await store.addTokens(hashes, now)

@@ -64,6 +64,7 @@ export const AggregationSchema = z
 export const ManifestSchema = z.strictObject({
   protocol: z.literal(PROTOCOL),
   task: TaskId,
+  run: TaskId.check(z.describe('Names the run, and not what the coordinator calls it')),
   round: positive,
   rounds: positive,
   attempt: positive.check(z.describe('Counts from 1; a refused round is opened again as another attempt')),

@@ -23,6 +23,9 @@ export const TaskSchema = z.strictObject({
     rounds: z.int(),
     minimumCohort: z.int(),
   }),
+  labels: z
+    .nullable(z.array(z.string()))
+    .check(z.describe('The public list of labels, where each text needs one')),
   state: z
     .enum(['waiting', 'open', 'paused', 'draining', 'finished'])
     .check(z.describe('waiting: no round is open; look again after retryAfter')),

@@ -1,6 +1,6 @@
 // The embedded database: libSQL (SQLite) in this process, write-ahead log, synchronous = FULL, so that a committed vote
 // survives kill -9 and loss of power. One connection.
-import { mkdir } from 'node:fs/promises'
+import { chmod, mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { createClient, type ResultSet } from '@libsql/client'
@@ -11,9 +11,14 @@ import type { SqlDatabase, SqlRow, SqlStatement } from './sql-database.ts'
 const BUSY_MS = 10_000
 
 export async function embeddedDatabase(file: string): Promise<SqlDatabase> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((error) => {
+  try {
+    // It holds single votes: for its owner alone, as are the files that SQLite puts beside it.
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    await (await open(file, 'a', 0o600)).close()
+    await chmod(file, 0o600)
+  } catch (error) {
     throw storageError(error, file)
-  })
+  }
   try {
     const client = createClient({ url: pathToFileURL(file).href, concurrency: 1, timeout: BUSY_MS })
     for (const pragma of ['journal_mode = WAL', 'synchronous = FULL', `busy_timeout = ${BUSY_MS}`])

@@ -1,0 +1,261 @@
+// A client of a federation, the same in Node and in a browser: fetch, clock, storage, ledger and embedder come in. It
+// checks each round against its owner's policy and its own ledger, votes with its own texts, and never sends two different
+// votes for one round: charge -> keep the bytes -> send, and after a crash the kept bytes are what is sent.
+import type { Embedder } from '../../embeddings/embedder.ts'
+import { PretextError } from '../../errors.ts'
+import { epsilonOf } from '../../privacy/accountant.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { fromUtf8, sha256Hex, toBase64Url, utf8 } from '../protocol/bytes.ts'
+import { decodeCandidates } from '../protocol/candidate-bytes.ts'
+import { embedderIdentityHash, type Manifest, parseManifest } from '../protocol/manifest.ts'
+import {
+  EnrolledSchema,
+  type Problem,
+  type Receipt,
+  ReceiptSchema,
+  type Task,
+  TaskSchema,
+} from '../protocol/messages.ts'
+import type { Identity } from '../protocol/signing.ts'
+import { encodeVote, SALT_BYTES } from '../protocol/vote-bytes.ts'
+import { type Connection, connect, jittered, refusedError } from './connection.ts'
+import { type OwnTexts, ownVoter } from './own-vote.ts'
+import { type ClientPolicy, mechanismOf, objections, releaseOf, type Spend, spendWith } from './policy.ts'
+import {
+  type ClientLedger,
+  type ClientStorage,
+  identityFor,
+  keepReceipt,
+  keepUpload,
+  keptVote,
+} from './state.ts'
+
+export type ClientEvent =
+  | { readonly type: 'task'; readonly task: Task }
+  | { readonly type: 'waiting'; readonly state: Task['state']; readonly seconds: number }
+  /** Nothing has left yet; `spend` is what it will have been. */
+  | { readonly type: 'round'; readonly manifest: Manifest; readonly spend: Spend }
+  | { readonly type: 'refused'; readonly manifest: Manifest; readonly reasons: readonly string[] }
+  | {
+      readonly type: 'voted'
+      readonly manifest: Manifest
+      readonly receipt: Receipt
+      /** Bytes of the vote that left; 0 where it had left before. */
+      readonly bytes: number
+      readonly epsilon: number
+    }
+  | { readonly type: 'missed'; readonly manifest: Manifest; readonly problem: Problem }
+  | { readonly type: 'finished'; readonly epsilon: number }
+
+export interface FederatedClientOptions {
+  readonly server: string
+  readonly policy: ClientPolicy
+  readonly embedder: Pick<Embedder, 'identity' | 'embed'>
+  readonly storage: ClientStorage
+  readonly ledger: ClientLedger
+  readonly fetch?: typeof fetch
+  readonly clock?: Clock
+  readonly patienceMs?: number
+  readonly onRetry?: (why: string, seconds: number) => void
+  readonly signal?: AbortSignal
+}
+
+export interface FederatedClient {
+  /** What one would take part in; sends nothing of one's own. */
+  task(): Promise<Task>
+  /** Shows a one-time token; does nothing where this client is enrolled already. */
+  enrol(token: string): Promise<void>
+  enrolled(): Promise<boolean>
+  /** Takes part until the task is finished, or in `rounds` rounds; ends early with `refused`. */
+  participate(own: OwnTexts, options?: { readonly rounds?: number }): AsyncGenerator<ClientEvent>
+}
+
+const PATIENCE_MS = 600_000
+
+export function createFederatedClient(options: FederatedClientOptions): FederatedClient {
+  const { storage, ledger, policy, embedder, signal } = options
+  const clock = options.clock ?? systemClock
+  const connection = connect({
+    server: options.server,
+    fetch: options.fetch ?? fetch,
+    clock,
+    patienceMs: options.patienceMs ?? PATIENCE_MS,
+    ...(options.onRetry === undefined ? {} : { onRetry: options.onRetry }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+  const embedderHash = embedderIdentityHash(embedder.identity)
+
+  const task = async (): Promise<Task> => {
+    const answer = await connection.call({ method: 'GET', path: '/v1/task' })
+    if (!answer.ok) throw refusedError(answer.problem)
+    const found = understood(answer.bytes, TaskSchema)
+    connection.setClockOffset(found.time - clock.now())
+    return found
+  }
+  const spent = async () => epsilonOf(await ledger.charged(), policy.delta)
+
+  /** Everything from a manifest to a receipt. */
+  async function* takePart(
+    hash: string,
+    taskId: string,
+    voter: ReturnType<typeof ownVoter>,
+  ): AsyncGenerator<ClientEvent> {
+    const manifest = parseManifest(await connection.blob(hash), hash)
+    const identity = await identityFor(storage, taskId)
+    const kept = await keptVote(storage, hash)
+    let upload = kept?.upload
+    if (upload === undefined) {
+      const charged = (await ledger.has(taskId, releaseOf(manifest))) ? [] : [mechanismOf(manifest)]
+      const before = await ledger.charged()
+      const spend =
+        charged.length === 0
+          ? { before: await spent(), after: await spent() }
+          : spendWith(before, manifest, policy.delta)
+      const reasons = objections(manifest, policy, { task: taskId, embedderHash, spend })
+      if (reasons.length > 0) {
+        yield { type: 'refused', manifest, reasons }
+        return
+      }
+      yield { type: 'round', manifest, spend }
+      const seat =
+        manifest.cohort.seats === null ? undefined : await takeSeat(connection, hash, identity, taskId)
+      if (seat !== undefined) {
+        yield { type: 'missed', manifest, problem: seat }
+        return
+      }
+      const { sha256, ...shape } = manifest.candidates
+      const candidates = decodeCandidates(await connection.blob(sha256), shape)
+      const vote = await voter.vote(manifest, candidates)
+      upload = encodeVote(vote, crypto.getRandomValues(new Uint8Array(SALT_BYTES)))
+      await ledger.charge(taskId, releaseOf(manifest), mechanismOf(manifest))
+      await keepUpload(storage, hash, upload)
+    }
+    const answer = await connection.call({
+      method: 'PUT',
+      path: `/v1/rounds/${hash}/vote`,
+      body: upload,
+      contentType: 'application/octet-stream',
+      signer: { identity, task: taskId },
+    })
+    if (!answer.ok) {
+      yield { type: 'missed', manifest, problem: answer.problem }
+      return
+    }
+    const receipt = understood(answer.bytes, ReceiptSchema)
+    if (
+      receipt.sha256 !== sha256Hex(upload) ||
+      receipt.manifest !== hash ||
+      receipt.client !== identity.client
+    )
+      throw notUnderstood()
+    await keepReceipt(storage, receipt)
+    yield { type: 'voted', manifest, receipt, bytes: upload.length, epsilon: await spent() }
+  }
+
+  return {
+    task,
+    async enrolled() {
+      return (await storage.get(`enrolled-${(await task()).task}`)) !== undefined
+    },
+    async enrol(token) {
+      const { task: id } = await task()
+      if ((await storage.get(`enrolled-${id}`)) !== undefined) return
+      const identity = await identityFor(storage, id)
+      const body = utf8(JSON.stringify({ token, publicKey: toBase64Url(identity.publicKey) }))
+      const answer = await connection.call({
+        method: 'POST',
+        path: '/v1/clients',
+        body,
+        contentType: 'application/json',
+        signer: { identity, task: id },
+      })
+      if (!answer.ok) throw refusedError(answer.problem)
+      if (understood(answer.bytes, EnrolledSchema).client !== identity.client) throw notUnderstood()
+      await storage.set(`enrolled-${id}`, identity.client)
+    },
+    async *participate(own, { rounds = Number.POSITIVE_INFINITY } = {}) {
+      const voter = ownVoter(own, embedder)
+      const first = await task()
+      yield { type: 'task', task: first }
+      /** Rounds that are over for this client, whatever came of them. */
+      const done = new Set<string>()
+      let voted = 0
+      let last = false
+      const next = async (): Promise<Task | undefined> => {
+        try {
+          return await task()
+        } catch (error) {
+          // A coordinator that is gone after the last round has finished.
+          if (last && error instanceof PretextError && signal?.aborted !== true) return undefined
+          throw error
+        }
+      }
+      for (let found: Task | undefined = first; found !== undefined; found = await next()) {
+        if (found.task !== first.task) throw notUnderstood()
+        const open = found.round?.manifest
+        if (found.state === 'finished' || voted >= rounds) break
+        if (open !== undefined && !done.has(open) && found.state !== 'paused') {
+          const before = await keptVote(storage, open)
+          done.add(open)
+          if (before?.receipt !== undefined) {
+            voted++
+            continue
+          }
+          for await (const event of takePart(open, found.task, voter)) {
+            yield event
+            if (event.type === 'voted') {
+              voted++
+              last = event.manifest.round === event.manifest.rounds
+            }
+            if (event.type === 'refused') return
+            if (event.type === 'missed' && ['unsigned', 'unknown-token'].includes(event.problem.code))
+              throw refusedError(event.problem)
+          }
+          continue
+        }
+        const seconds = jittered(Math.max(1, found.retryAfter))
+        yield { type: 'waiting', state: found.state, seconds }
+        await clock.sleep(seconds * 1000, signal)
+      }
+      yield { type: 'finished', epsilon: await spent() }
+    },
+  }
+}
+
+/** The problem, where there was no seat. */
+async function takeSeat(
+  connection: Connection,
+  hash: string,
+  identity: Identity,
+  task: string,
+): Promise<Problem | undefined> {
+  const answer = await connection.call({
+    method: 'POST',
+    path: `/v1/rounds/${hash}/seat`,
+    body: utf8('{}'),
+    contentType: 'application/json',
+    signer: { identity, task },
+  })
+  return answer.ok ? undefined : answer.problem
+}
+
+interface Parser<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false }
+}
+
+function understood<T>(bytes: Uint8Array, schema: Parser<T>): T {
+  try {
+    const parsed = schema.safeParse(JSON.parse(fromUtf8(bytes)))
+    if (parsed.success) return parsed.data
+  } catch {
+    // Said below: what came may not be quoted.
+  }
+  throw notUnderstood()
+}
+
+function notUnderstood(): PretextError {
+  return new PretextError('expected an answer of the federation protocol, got something else', {
+    code: 'federation',
+    hint: 'check the address (--server); it may be another program, or another version of pretext',
+  })
+}

@@ -1,0 +1,175 @@
+// Requests to a coordinator: signed, sized, tried again with growing pauses or when the coordinator says to. Every try has
+// a signature of its own, so that none of them looks like a replay.
+import { PretextError } from '../../errors.ts'
+import type { Clock } from '../clock.ts'
+import { sha256Hex, toBase64Url } from '../protocol/bytes.ts'
+import { type Problem, ProblemSchema } from '../protocol/messages.ts'
+import { type Identity, signRequest } from '../protocol/signing.ts'
+
+export interface ConnectionOptions {
+  /** Address of the coordinator. */
+  readonly server: string
+  readonly fetch: typeof fetch
+  readonly clock: Clock
+  /** How long to go on while nothing answers. */
+  readonly patienceMs: number
+  readonly onRetry?: (why: string, seconds: number) => void
+  readonly signal?: AbortSignal
+}
+
+export interface Signer {
+  readonly identity: Identity
+  readonly task: string
+}
+
+interface Call {
+  readonly method: 'GET' | 'POST' | 'PUT'
+  readonly path: string
+  readonly body?: Uint8Array
+  readonly contentType?: string
+  readonly signer?: Signer
+  /** By the clock of this machine: no try begins after it. */
+  readonly until?: number
+}
+
+/** A refusal that will not change by asking again. */
+export interface Refused {
+  readonly ok: false
+  readonly problem: Problem
+}
+
+export interface Answered {
+  readonly ok: true
+  readonly bytes: Uint8Array
+}
+
+const REQUEST_MS = 30_000
+const LARGEST_ANSWER = 2 ** 30
+
+export interface Connection {
+  call(call: Call): Promise<Answered | Refused>
+  /** Bytes by their sha256, checked. */
+  blob(sha256: string): Promise<Uint8Array>
+  /** The coordinator's clock minus this machine's, as far as known. */
+  setClockOffset(ms: number): void
+}
+
+export function connect(options: ConnectionOptions): Connection {
+  const { clock, onRetry, signal } = options
+  const server = options.server.replace(/\/+$/, '')
+  let offset = 0
+
+  const once = async (
+    call: Call,
+  ): Promise<Answered | Refused | { readonly again: string; readonly seconds?: number }> => {
+    const { method, path, body, contentType, signer } = call
+    const headers: Record<string, string> = contentType === undefined ? {} : { 'content-type': contentType }
+    if (signer !== undefined) {
+      headers.authorization = signRequest(signer.identity, {
+        task: signer.task,
+        method,
+        // Without the path of `server`: a proxy in front may take that away.
+        path,
+        body: body ?? new Uint8Array(),
+        time: clock.now() + offset,
+        nonce: toBase64Url(crypto.getRandomValues(new Uint8Array(16))),
+      })
+    }
+    const cut = AbortSignal.timeout(REQUEST_MS)
+    try {
+      const response = await options.fetch(`${server}${path}`, {
+        method,
+        headers,
+        redirect: 'error',
+        ...(body === undefined ? {} : { body: new Uint8Array(body) }),
+        signal: signal === undefined ? cut : AbortSignal.any([signal, cut]),
+      })
+      const bytes = new Uint8Array(await response.arrayBuffer())
+      if (response.ok && bytes.length <= LARGEST_ANSWER) return { ok: true, bytes }
+      const problem = problemIn(bytes)
+      const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
+      // Without a problem of the protocol, a proxy answered instead of the coordinator.
+      if (response.status >= 500 || problem === undefined)
+        return { again: `it answered ${response.status}`, ...(seconds > 0 ? { seconds } : {}) }
+      return { ok: false, problem }
+    } catch (error) {
+      signal?.throwIfAborted()
+      return { again: reasonOf(error) }
+    }
+  }
+
+  const call = async (wanted: Call): Promise<Answered | Refused> => {
+    const began = clock.now()
+    for (let attempt = 0; ; attempt++) {
+      const answer = await once(wanted)
+      if (!('again' in answer)) return answer
+      const seconds = pause(attempt, answer.seconds)
+      const next = clock.now() + seconds * 1000
+      if (next > (wanted.until ?? Number.POSITIVE_INFINITY) || next - began > options.patienceMs) {
+        throw new PretextError(`could not reach the coordinator at ${server}: ${answer.again}`, {
+          code: 'federation',
+          hint: 'check the address and the network; what was begun goes on when you join again',
+        })
+      }
+      onRetry?.(answer.again, seconds)
+      await clock.sleep(seconds * 1000, signal)
+    }
+  }
+
+  return {
+    call,
+    async blob(sha256) {
+      const answer = await call({ method: 'GET', path: `/v1/blobs/${sha256}` })
+      if (!answer.ok) throw refusedError(answer.problem)
+      if (sha256Hex(answer.bytes) !== sha256) {
+        throw new PretextError(`expected bytes with sha256 ${sha256} from the coordinator, got others`, {
+          code: 'federation',
+          hint: 'something on the way changed them: use TLS, and clear caches in between',
+        })
+      }
+      return answer.bytes
+    },
+    setClockOffset(ms) {
+      offset = ms
+    },
+  }
+}
+
+export function refusedError(problem: Problem): PretextError {
+  const detail = problem.detail === undefined ? '' : ` (${problem.detail})`
+  return new PretextError(`the coordinator refused: ${problem.title}${detail}`, {
+    code: 'federation',
+    hint:
+      problem.code === 'unsigned' || problem.code === 'unknown-token'
+        ? 'enrol with a fresh token (--token); its operator makes them with "pretext serve CONFIG --mint 1"'
+        : 'ask the operator of the coordinator',
+  })
+}
+
+function problemIn(bytes: Uint8Array): Problem | undefined {
+  try {
+    const parsed = ProblemSchema.safeParse(JSON.parse(new TextDecoder().decode(bytes)))
+    return parsed.success ? parsed.data : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const cause = (error as { cause?: { code?: unknown } }).cause?.code
+  if (typeof cause === 'string') return cause
+  return error instanceof Error && error.name === 'TimeoutError'
+    ? 'no answer in time'
+    : 'the connection failed'
+}
+
+/** 1, 2, 4, ... 60 seconds, or what was asked for; each between half and whole, so that clients do not march in step. */
+function pause(attempt: number, asked: number | undefined): number {
+  const whole = Math.min(asked ?? 2 ** attempt, 60)
+  return jittered(whole)
+}
+
+export function jittered(seconds: number): number {
+  const word = crypto.getRandomValues(new Uint32Array(1))[0] as number
+  return seconds * (0.5 + word / 2 ** 33)
+}
