@@ -25,7 +25,14 @@ export type PretextEvent =
       readonly unit?: string
     }
   /** `done` counts from 0 to `total`. */
-  | { readonly type: 'progress'; readonly stage: StageName; readonly done: number; readonly total?: number }
+  | {
+      readonly type: 'progress'
+      readonly stage: StageName
+      readonly done: number
+      readonly total?: number
+      /** More than the counts say: a loss, a speed, the time that is left. */
+      readonly detail?: string
+    }
   | { readonly type: 'stage-end'; readonly stage: StageName; readonly label: string }
   /** A round was released and finished; `epsilon` is cumulative at the run's delta. */
   | {

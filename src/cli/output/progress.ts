@@ -15,6 +15,7 @@ interface Stage {
   readonly startedAt: number
   /** Where this process began to count: work found in a cache goes by in no time. */
   done: number
+  detail: string | undefined
   printedAt: number
 }
 
@@ -58,7 +59,7 @@ function renderer(
     switch (event.type) {
       case 'stage': {
         const { label, total, unit = '' } = event
-        stage = { label, unit, total, startedAt: now, done: 0, printedAt: now }
+        stage = { label, unit, total, startedAt: now, done: 0, detail: undefined, printedAt: now }
         // In a log, a download is announced with its size before the wait.
         if (live !== undefined || event.stage === 'download') show(now)
         return
@@ -66,6 +67,7 @@ function renderer(
       case 'progress':
         if (stage === undefined) return
         stage.done = event.done
+        stage.detail = event.detail
         if (now - stage.printedAt >= everyMs) show(now)
         return
       case 'stage-end':
@@ -111,6 +113,7 @@ function progressLine(stage: Stage, now: number): string {
     unit === '%'
       ? `${done}%`
       : `${amount(done, unit)}/${amount(total, unit)}${unit === 'bytes' ? '' : ` ${unit}`}`
+  if (stage.detail !== undefined) return `${label}: ${counts}, ${stage.detail}`
   if (done === 0 || seconds < 1) return `${label}: ${counts}`
   const left = duration(((total - done) * seconds) / done)
   const rate =

@@ -1,0 +1,75 @@
+// The trainer's events during a training, as events of pretext: a stage with steps, and loss, speed and what is left.
+import type { OnEvent } from '../events.ts'
+import type { TrainerEvent } from './protocol.ts'
+
+export function trainingEvents(onEvent: OnEvent): {
+  onEvent: (event: TrainerEvent) => void
+  /** Closes the stage that is under way. */
+  end: () => void
+} {
+  let stage: string | undefined
+  const end = () => {
+    if (stage !== undefined) onEvent({ type: 'stage-end', stage: 'training', label: stage })
+    stage = undefined
+  }
+  return {
+    end,
+    onEvent(event) {
+      switch (event.event) {
+        case 'started':
+          onEvent({
+            type: 'note',
+            message: `training on ${event.device}${event.processes > 1 ? `, ${event.processes} processes` : ''} (PyTorch ${event.versions.torch})`,
+          })
+          return
+        case 'warning':
+        case 'note':
+          onEvent({ type: event.event, message: event.message })
+          return
+        case 'progress': {
+          const total = event.total === null ? {} : { total: event.total }
+          if (stage !== event.stage) {
+            end()
+            stage = event.stage
+            onEvent({ type: 'stage', stage: 'training', label: stage, unit: event.unit, ...total })
+          }
+          const detail = detailOf(event.values ?? {})
+          onEvent({
+            type: 'progress',
+            stage: 'training',
+            done: event.done,
+            ...total,
+            ...(detail === '' ? {} : { detail }),
+          })
+          return
+        }
+        case 'metric':
+          if (event.name !== 'validationLoss') return
+          onEvent({
+            type: 'note',
+            message: `${event.stage}, ${event.epoch === 0 ? 'before' : `epoch ${Number((event.epoch ?? 0).toFixed(2))}`}: loss on held-out texts ${event.value.toFixed(4)}`,
+          })
+          return
+        default:
+          return
+      }
+    },
+  }
+}
+
+function detailOf(values: Readonly<Record<string, number>>): string {
+  const { loss, tokensPerSecond, secondsLeft } = values
+  return [
+    ...(loss === undefined ? [] : [`loss ${loss.toFixed(4)}`]),
+    ...(tokensPerSecond === undefined
+      ? []
+      : [`${Math.round(tokensPerSecond).toLocaleString('en-US')} tokens/s`]),
+    ...(secondsLeft === undefined ? [] : [`${duration(secondsLeft)} left at most`]),
+  ].join(', ')
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`
+}
