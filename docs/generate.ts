@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { COMMANDS, cli } from '../src/cli/main.ts'
 import { configJsonSchema } from '../src/config/json-schema.ts'
 import { ERROR_CODES } from '../src/errors.ts'
+import { REFUSALS } from '../src/federation/protocol/messages.ts'
+import { openApiDocument } from '../src/federation/protocol/openapi.ts'
 import { protocolJsonSchema } from '../src/finetune/protocol.ts'
 
 interface Schema {
@@ -85,6 +87,16 @@ function exitCodesPage(): string {
   return `# Exit codes\n\n| exit code | code in \`--json\` | meaning |\n| --- | --- | --- |\n| 0 | | all is well |\n${lines.join('\n')}\n`
 }
 
+/** docs/protocol.md is written by hand, but for its table of refusals. */
+async function protocolPage(): Promise<string> {
+  const page = await readFile(new URL('protocol.md', import.meta.url), 'utf8')
+  const rows = Object.entries(REFUSALS).map(
+    ([code, { status, meaning }]) => `| ${status} | \`${code}\` | ${meaning} |`,
+  )
+  const table = `| status | code | meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`
+  return page.replace(/(and the codes are\n\n)(?:\|.*\n)*/, (_, lead) => `${lead}${table}`)
+}
+
 /** Path (from the root) and content of every derived file. */
 export async function derivedFiles(): Promise<Record<string, string>> {
   return {
@@ -92,6 +104,8 @@ export async function derivedFiles(): Promise<Record<string, string>> {
     'docs/config.md': configPage(),
     'docs/cli.md': await cliPage(),
     'docs/exit-codes.md': exitCodesPage(),
+    'docs/openapi.json': `${JSON.stringify(openApiDocument(), null, 2)}\n`,
+    'docs/protocol.md': await protocolPage(),
     'trainer/pretext_trainer/protocol.schema.json': `${JSON.stringify(protocolJsonSchema(), null, 2)}\n`,
   }
 }

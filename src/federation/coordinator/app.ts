@@ -174,6 +174,11 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   app.get('/v1/openapi.json', (c) => c.json(openApiDocument()))
   app.get('/', (c) => c.redirect('/status'))
   app.get('/status', async (c) => c.html(await statusPage(coordinator)))
+  for (const { path } of [...app.routes].filter(({ path }) => path !== '/*')) {
+    app.all(path, () => {
+      throw new Refusal('method-not-allowed')
+    })
+  }
   return app
 }
 
