@@ -139,6 +139,7 @@ describe('models', () => {
       cwd: folder,
       env: { PRETEXT_CACHE: cache, PRETEXT_OFFLINE: '1' },
     })
+    expect(leaks([result.stdout, result.stderr], [folder, cache])).toEqual([])
     expect(result.code).toBe(5)
     expect(result.stderr).toMatch(/sha256/)
     expect(result.stderr).toMatch(/model_int8\.onnx/)
@@ -154,6 +155,7 @@ describe('models', () => {
       cwd: folder,
       env: { PRETEXT_CACHE: cache, PRETEXT_OFFLINE: '1' },
     })
+    expect(leaks([result.stdout, result.stderr], [folder])).toEqual([])
     expect(result.code).toBe(5)
     expect(result.stderr).toContain('b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53')
     expect(result.stderr).toContain(cache)

@@ -161,6 +161,7 @@ describe('resume', () => {
     expect(other.stderr).toMatch(/out belongs to a run of another config \(different: rounds: 3\)/)
     const unnamed = await runCli(['generate', config, '--out', out], { cwd: folder, env })
     expect(unnamed.code).toBe(2)
+    expect(leaks([other.stdout, other.stderr, unnamed.stdout, unnamed.stderr], [folder])).toEqual([])
     expect(unnamed.stderr).toMatch(/out: this run was begun and not finished/)
   })
 
@@ -172,6 +173,7 @@ describe('resume', () => {
     const second = await runCli(['generate', config, '--out', out, '--resume'], { cwd: folder, env })
     running.kill('SIGKILL')
     await running.finished
+    expect(leaks([second.stdout, second.stderr], [folder])).toEqual([])
     expect(second.code).toBe(12)
     expect(second.stderr).toMatch(/another pretext process is using .*out/)
   })

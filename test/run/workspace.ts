@@ -141,46 +141,83 @@ export function filesBelow(folder: string): string[] {
   })
 }
 
-/** Every form in which something private could have got out. */
-function forms(): Map<string, string> {
-  const found = new Map<string, string>()
-  const texts = Array.from({ length: 40 }, (_, c) => sentence(1000 + c * 10, `${CANARY}${c}`))
-  found.set('canary', CANARY)
-  found.set('client id', CLIENT_CANARY)
-  for (const secret of [CANARY, CLIENT_CANARY]) {
-    found.set(`hex of ${secret}`, Buffer.from(secret).toString('hex'))
-    // Base64 at each of the three alignments, without the characters that depend on the neighbours.
-    for (const pad of ['', 'x', 'xx']) {
-      found.set(
-        `base64/${pad.length} of ${secret}`,
-        Buffer.from(pad + secret)
-          .toString('base64')
-          .slice(pad.length === 0 ? 0 : 4, -4),
-      )
-    }
+/** The private texts of the workspace, all of them. */
+const privateTexts = Array.from({ length: 40 }, (_, c) =>
+  Array.from({ length: 1 + (c % 4) }, (_, t) => sentence(1000 + c * 10 + t, `${CANARY}${c}`)),
+).flat()
+
+const words = (text: string): string[] => text.toLowerCase().match(/[a-z0-9]+/g) ?? []
+const GRAM = 8
+const gramsOf = (text: string): string[] => {
+  const all = words(text)
+  return all.slice(GRAM - 1).map((_, i) => all.slice(i, i + GRAM).join(' '))
+}
+
+/** Every form in which a secret could have got out, in lower case, by name. */
+function formsOf(secret: string): [string, string][] {
+  const bytes = [...Buffer.from(secret)]
+  const forms: [string, string][] = [
+    ['plain', secret],
+    ['reversed', [...secret].reverse().join('')],
+    ['hex', Buffer.from(secret).toString('hex')],
+    ['url-encoded', encodeURIComponent(secret)],
+    ['escaped', bytes.map((byte) => `\\u${byte.toString(16).padStart(4, '0')}`).join('')],
+    ['url-encoded bytes', bytes.map((byte) => `%${byte.toString(16)}`).join('')],
+    ['bytes', bytes.join(',')],
+    ['bytes, spaced', bytes.join(', ')],
+  ]
+  // Base64 at each of the three alignments, without the characters that depend on the neighbours.
+  for (const pad of ['', 'x', 'xx']) {
+    const base64 = Buffer.from(pad + secret).toString('base64')
+    forms.push([`base64/${pad.length}`, base64.slice(pad.length === 0 ? 0 : 4, -4)])
   }
-  texts.forEach((text, c) => {
-    found.set(`sha256 of text ${c}`, createHash('sha256').update(text).digest('hex'))
-    const words = text.split(' ')
-    found.set(`8-gram of text ${c}`, words.slice(1, 9).join(' '))
-  })
+  for (const algorithm of ['sha256', 'sha1', 'md5']) {
+    const digest = createHash(algorithm).update(secret).digest()
+    forms.push(
+      [algorithm, digest.toString('hex')],
+      [`${algorithm}, base64`, digest.toString('base64').slice(0, 20)],
+    )
+  }
+  return forms.map(([name, form]) => [name, form.toLowerCase()])
+}
+
+const SECRETS = [CANARY, CLIENT_CANARY]
+const forms = [
+  ...SECRETS.flatMap((secret) =>
+    formsOf(secret).map(([name, form]) => [`${name} of ${secret}`, form] as const),
+  ),
+  ...privateTexts.flatMap((text, i) =>
+    formsOf(text)
+      .filter(([name]) => /^(sha|md5)/.test(name))
+      .map(([name, form]) => [`${name} of text ${i}`, form] as const),
+  ),
+]
+const grams = new Set(privateTexts.flatMap(gramsOf))
+
+/** What leaked into one string: by form, by 8 words in a row, or in pieces as a tokenizer leaves them. */
+export function leaksIn(content: string): string[] {
+  const lower = content.toLowerCase()
+  const found = forms.filter(([, form]) => lower.includes(form)).map(([name]): string => name)
+  const spaced = lower.replace(/%20|\+|\\u0020|\\n/g, ' ')
+  if (gramsOf(spaced).some((gram) => grams.has(gram))) found.push('8 words in a row')
+  const joined = lower.replace(/[^a-z0-9]+/g, '')
+  for (const secret of SECRETS) {
+    if (joined.includes(secret.replace(/[^a-z0-9]+/g, ''))) found.push(`pieces of ${secret}`)
+  }
   return found
 }
 
 /** What leaked into these strings and the files below these folders; empty if nothing did. */
 export function leaks(outputs: readonly string[], folders: readonly string[]): string[] {
-  const private_ = /(clients|malformed)[^/]*\.(jsonl|csv)$/
+  const private_ = /(clients|malformed)[^/]*\.(jsonl|csv|json|parquet)$/
   const contents = [
     ...outputs.map((text, i): [string, string] => [`output ${i}`, text]),
     ...folders.flatMap((folder) =>
       filesBelow(folder)
         .filter((path) => !private_.test(path))
-        .map((path): [string, string] => [path, readFileSync(path, 'latin1')]),
+        // A file's name can leak, too.
+        .map((path): [string, string] => [path, `${path}\n${readFileSync(path, 'latin1')}`]),
     ),
   ]
-  return contents.flatMap(([where, text]) =>
-    [...forms()]
-      .filter(([, form]) => text.toLowerCase().includes(form.toLowerCase()))
-      .map(([name]) => `${name} in ${where}`),
-  )
+  return contents.flatMap(([where, text]) => leaksIn(text).map((name) => `${name} in ${where}`))
 }
