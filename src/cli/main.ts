@@ -8,6 +8,7 @@ import { batchCommand } from './commands/batch.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { evaluateCommand } from './commands/evaluate.ts'
 import { exportCommand } from './commands/export.ts'
+import { finetuneCommand } from './commands/finetune.ts'
 import { generateCommand } from './commands/generate.ts'
 import { initCommand } from './commands/init.ts'
 import { joinCommand } from './commands/join.ts'
@@ -17,10 +18,13 @@ import { planCommand } from './commands/plan.ts'
 import { reportCommand } from './commands/report.ts'
 import { runsCommand } from './commands/runs.ts'
 import { serveCommand } from './commands/serve.ts'
+import { trainCommand } from './commands/train.ts'
 import { renderError } from './output/output.ts'
 
 export const COMMANDS = [
   generateCommand,
+  trainCommand,
+  finetuneCommand,
   planCommand,
   accountCommand,
   auditCommand,
@@ -84,7 +88,7 @@ export async function main(args: readonly string[]): Promise<number> {
   // Over a file size limit the system would end the process; caught, the write fails and says so.
   if (process.platform !== 'win32') process.on('SIGXFSZ', () => {})
   try {
-    await cli(args)
+    await withoutUnusedHelp(cli(args))
       .fail((message, error) => {
         if (error !== undefined && error !== null) throw error
         throw new PretextError(message, {
@@ -101,6 +105,21 @@ export async function main(args: readonly string[]): Promise<number> {
     if (args.includes('--debug')) process.stderr.write(`${stackOf(error)}\n`)
     return known.exitCode
   }
+}
+
+/**
+ * After every command yargs renders its help, to have it at hand if the handler failed and help were shown then. It never
+ * is here, and rendering takes as long as loading yargs (bench/start.ts).
+ */
+function withoutUnusedHelp<T>(parser: T): T {
+  const { getInternalMethods } = parser as { getInternalMethods?: () => Internals }
+  const usage = getInternalMethods?.call(parser).getUsageInstance?.()
+  if (usage !== undefined) usage.cacheHelpMessage = () => {}
+  return parser
+}
+
+interface Internals {
+  getUsageInstance?: () => { cacheHelpMessage: () => void }
 }
 
 function asPretextError(error: unknown): PretextError {

@@ -161,7 +161,7 @@ async function jobOf(options: TrainOptions, out: string, scratch: string): Promi
 
 /** Nothing that lies in the folder is written over. */
 async function checkOut(out: string, resume: boolean): Promise<void> {
-  const names = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+  const names = await readdir(out).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return []
     if (error.code !== 'ENOTDIR') throw error
     throw new PretextError(`${out}: expected a folder for the model, got a file`, { code: 'usage' })

@@ -8,6 +8,7 @@ export function trainingEvents(onEvent: OnEvent): {
   end: () => void
 } {
   let stage: string | undefined
+  let trainLoss: number | undefined
   const end = () => {
     if (stage !== undefined) onEvent({ type: 'stage-end', stage: 'training', label: stage })
     stage = undefined
@@ -31,6 +32,7 @@ export function trainingEvents(onEvent: OnEvent): {
           if (stage !== event.stage) {
             end()
             stage = event.stage
+            trainLoss = undefined
             onEvent({ type: 'stage', stage: 'training', label: stage, unit: event.unit, ...total })
           }
           const detail = detailOf(event.values ?? {})
@@ -43,13 +45,16 @@ export function trainingEvents(onEvent: OnEvent): {
           })
           return
         }
-        case 'metric':
+        case 'metric': {
+          if (stage !== undefined && stage !== event.stage) end()
+          if (event.name === 'trainLoss') trainLoss = event.value
           if (event.name !== 'validationLoss') return
-          onEvent({
-            type: 'note',
-            message: `${event.stage}, ${event.epoch === 0 ? 'before' : `epoch ${Number((event.epoch ?? 0).toFixed(2))}`}: loss on held-out texts ${event.value.toFixed(4)}`,
-          })
+          const when = event.epoch === 0 ? 'before' : `epoch ${Number((event.epoch ?? 0).toFixed(2))}`
+          const learned = event.epoch === 0 || trainLoss === undefined ? '' : `loss ${trainLoss.toFixed(4)}, `
+          const message = `${event.stage}, ${when}: ${learned}on held-out texts ${event.value.toFixed(4)}`
+          onEvent({ type: 'note', message })
           return
+        }
         default:
           return
       }

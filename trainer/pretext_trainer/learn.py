@@ -46,7 +46,8 @@ class Stage:
 
 
 def learning_rate(plan: dict, step: int, steps: int) -> float:
-    peak, warm = plan["learningRate"], plan["warmupSteps"]
+    # A short training is not all warm-up.
+    peak, warm = plan["learningRate"], min(plan["warmupSteps"], steps // 10)
     if step < warm:
         return peak * (step + 1) / warm
     done = (step - warm) / max(1, steps - warm)

@@ -25,7 +25,10 @@ class Place:
     def name(self) -> str:
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"CPU ({torch.get_num_threads()} threads)" if self.device.type == "cpu" else self.device.type
+        if self.device.type == "cpu":
+            threads = torch.get_num_threads()
+            return f"CPU ({threads} thread{'' if threads == 1 else 's'})"
+        return self.device.type
 
     def arithmetic(self) -> AbstractContextManager:
         return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, dtype=self.dtype)
