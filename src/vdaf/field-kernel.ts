@@ -90,22 +90,25 @@ function kernelField(parameters: FieldParameters, base64: string): Field {
     return out
   }
 
-  const same = (a: Vector, b: Vector): number => {
-    if (a.length !== b.length)
-      throw new RangeError(`expected vectors of one length, got ${a.length} and ${b.length} bytes`)
-    return a.length / size
-  }
   const rowsIn = (rows: Vector, rowBytes: number): number => {
     if (rows.length % rowBytes !== 0)
       throw new RangeError(`expected rows of ${rowBytes} bytes, got ${rows.length} bytes`)
     return rows.length / rowBytes
   }
 
+  const each =
+    (op: 'add' | 'sub' | 'mul') =>
+    (a: Vector, b: Vector): Vector => {
+      if (a.length !== b.length)
+        throw new RangeError(`expected vectors of one length, got ${a.length} and ${b.length} bytes`)
+      return call(a.length, [a, b], (k, out, x = 0, y = 0) => k[op](out, x, y, a.length / size))
+    }
+
   return {
     ...parameters,
-    add: (a, b) => call(a.length, [a, b], (k, out, x = 0, y = 0) => k.add(out, x, y, same(a, b))),
-    sub: (a, b) => call(a.length, [a, b], (k, out, x = 0, y = 0) => k.sub(out, x, y, same(a, b))),
-    mul: (a, b) => call(a.length, [a, b], (k, out, x = 0, y = 0) => k.mul(out, x, y, same(a, b))),
+    add: each('add'),
+    sub: each('sub'),
+    mul: each('mul'),
     isCanonical(a) {
       let good = 0
       call(0, [a], (k, _, x = 0) => {
@@ -134,8 +137,10 @@ function kernelField(parameters: FieldParameters, base64: string): Field {
         3 * n * size,
       )
     },
-    pairs: (rows, n) =>
-      call(n * size, [rows], (k, out, x = 0) => k.pairs(out, x, rowsIn(rows, 2 * n * size), n)),
+    pairs(rows, n) {
+      const count = rowsIn(rows, 2 * n * size)
+      return call(n * size, [rows], (k, out, x = 0) => k.pairs(out, x, count, n))
+    },
     wires(x, joint, seeds, { chunk, width, constant }) {
       const n = x.length / size
       if (seeds.length !== 2 * chunk * size || joint.length !== Math.ceil(n / chunk) * size) {
