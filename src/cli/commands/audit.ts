@@ -1,10 +1,10 @@
 // pretext audit [CONFIG]: does the deployed noise path keep its claim? --corpus: can members be told from the corpus?
-import type { NoiseAudit } from '../../audit/audit-noise.ts'
 import type { Setting } from '../../audit/noise-path.ts'
+import type { LoadedConfig } from '../../config/load.ts'
 import { PretextError } from '../../errors.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
-import { duration, table } from '../output/output.ts'
-import { number } from '../output/progress.ts'
+import { corpusFailure, corpusTable, noiseFailure, noiseTable } from '../output/audit.ts'
+import { type Output, shown } from '../output/output.ts'
 
 export const auditCommand = defineCommand({
   command: 'audit [config]',
@@ -35,30 +35,100 @@ export const auditCommand = defineCommand({
         default: 1_000_000,
         describe: 'Noise draws; the more, the closer the bound comes to the claim',
       })
+      .option('corpus', {
+        type: 'boolean',
+        default: false,
+        describe: 'Audit corpora instead: pairs of runs with canaries (only with data.simulation: true)',
+      })
+      .option('pairs', { type: 'number', requiresArg: true, default: 4, describe: '--corpus: pairs of runs' })
+      .option('canaries', {
+        type: 'number',
+        requiresArg: true,
+        default: 8,
+        describe: '--corpus: canaries in each run',
+      })
+      .option('out', {
+        type: 'string',
+        requiresArg: true,
+        describe: '--corpus: folder of the audit (default: <output.folder>/audit-<name>-<time>)',
+      })
       .example('$0 audit configs/quickstart.yaml', 'The noise path as this config uses it')
-      .example('$0 audit --noise 1 --delta 3e-6', 'One release with this noise; no config needed'),
+      .example('$0 audit --noise 1 --delta 3e-6', 'One release with this noise; no config needed')
+      .example(
+        '$0 audit --corpus my.yaml',
+        'Can members be told from the corpus? With data.simulation: true',
+      ),
   async handler(args) {
     const output = outputOf(args)
+    if (args.corpus) return auditTheCorpora(args, output)
     const { auditNoise } = await import('../../audit/audit-noise.ts')
     const { setting, delta } = await settingOf(args)
-    const result = await interruptible(output, (signal) =>
-      auditNoise({ ...setting, delta, samples: args.samples, onEvent: output.onEvent, signal }).catch(
-        (error) => {
-          if (!signal.aborted) throw error
-          throw new PretextError('stopped; an audit keeps nothing', { code: 'interrupted' })
-        },
-      ),
+    const audit = await uninterrupted(output, (signal) =>
+      auditNoise({ ...setting, delta, samples: args.samples, onEvent: output.onEvent, signal }),
     )
-    output.close()
-    const failure = failureOf(result)
-    if (failure === undefined) {
-      output.result(noiseTable(result), { audit: result })
-      return
-    }
-    if (!args.json) output.result(noiseTable(result), {})
-    throw failure
+    finish(output, noiseTable(audit), { audit }, noiseFailure(audit))
   },
 })
+
+/** Nothing of an audit is kept when it is stopped. */
+function uninterrupted<T>(output: Output, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return interruptible(output, (signal) =>
+    work(signal).catch((error) => {
+      if (!signal.aborted) throw error
+      throw new PretextError('stopped; what an audit has measured so far is not kept', {
+        code: 'interrupted',
+      })
+    }),
+  )
+}
+
+/** With --json a failed audit is one object too: the error, with the audit in it. */
+function finish(
+  output: Output,
+  text: string,
+  object: Record<string, unknown>,
+  failure: PretextError | undefined,
+): void {
+  output.close()
+  if (failure === undefined || !output.json) output.result(text, object)
+  if (failure !== undefined) throw failure
+}
+
+async function auditTheCorpora(args: CorpusArguments, output: Output): Promise<void> {
+  if (args.config === undefined) {
+    throw new PretextError('audit --corpus expects a config', {
+      code: 'usage',
+      hint: '"pretext audit --corpus my.yaml", with data.simulation: true in it',
+    })
+  }
+  const { loadConfig } = await import('../../config/load.ts')
+  const { auditCorpora } = await import('../../audit/audit-corpora.ts')
+  const loaded = await loadConfig(args.config, args.set === undefined ? {} : { set: args.set })
+  const out = args.out ?? auditFolder(loaded)
+  const { pairs, canaries } = args
+  const audit = await uninterrupted(output, (signal) =>
+    auditCorpora(loaded, { pairs, canaries, out, onEvent: output.onEvent, signal }),
+  )
+  finish(
+    output,
+    `${corpusTable(audit)}\n\nruns and audit.json in ${shown(out)}`,
+    { audit, folder: out },
+    corpusFailure(audit),
+  )
+}
+
+function auditFolder({ config, path }: LoadedConfig): string {
+  const time = new Date().toISOString().slice(0, 19).replaceAll(':', '-')
+  return path(`${config.output.folder}/audit-${config.name}-${time}`)
+}
+
+interface CorpusArguments {
+  readonly config?: string | undefined
+  readonly set?: string[] | undefined
+  readonly pairs: number
+  readonly canaries: number
+  readonly out?: string | undefined
+}
 
 interface AuditArguments {
   readonly config?: string | undefined
@@ -106,88 +176,4 @@ async function settingOf(args: AuditArguments): Promise<{ setting: Setting; delt
     },
     delta: args.delta ?? config.privacy.delta,
   }
-}
-
-const percent = (share: number) => `${Number((100 * share).toFixed(3))} %`
-const count = (value: number) => value.toLocaleString('en-US')
-
-function noiseTable(result: NoiseAudit): string {
-  const { claim, delta, epsilon, mu, floor, trials } = result
-  const sure = `with ${percent(result.confidence)} confidence`
-  const rows = [
-    ['path', `clip, sum and exact noise, as in a release (${result.vote} votes, ${result.adjacency})`],
-    [
-      'noise',
-      `multiplier ${result.noiseMultiplier.toFixed(4)}, ${result.rounds} ${result.rounds === 1 ? 'release' : 'releases'} composed`,
-    ],
-    ['claim', `epsilon ${number(claim.epsilon)} at delta ${delta} (mu ${number(claim.mu)})`],
-    [
-      'shown',
-      epsilon === null
-        ? 'nothing: the path refused the vote'
-        : `epsilon is at least ${number(epsilon.bound)} at this delta, ${sure}, whatever the mechanism`,
-    ],
-    ...(mu === null
-      ? []
-      : [['', `mu is at least ${number(mu.bound)}, ${sure}: the claimed curve over all deltas`]]),
-    [
-      'floor',
-      floor === 0
-        ? 'none: so few samples show nothing of so much noise'
-        : `${number(floor)}: 99 of 100 honest paths show at least this, ${number(result.typical)} on average`,
-    ],
-    [
-      'samples',
-      `${count(result.samples)} draws in ${count(result.releases)} releases, ${duration(result.seconds)}; the answer rests on ${count(trials.with)} trials with the client and ${count(trials.without)} without`,
-    ],
-    ['verdict', VERDICTS[result.verdict]],
-  ]
-  return table(rows)
-}
-
-const VERDICTS: Readonly<Record<NoiseAudit['verdict'], string>> = {
-  pass: 'pass: nothing contradicts the claim, and faults that matter would have been seen',
-  'above-claim': 'FAIL: less private than claimed',
-  refused: 'FAIL: the clip lets votes over the bound through',
-  'below-floor': 'FAIL: the audit saw less than an honest path shows',
-}
-
-function failureOf(result: NoiseAudit): PretextError | undefined {
-  const { claim, delta, epsilon, mu, broken, floor } = result
-  const sure = `with ${percent(result.confidence)} confidence`
-  const fail = (message: string, hint: string) =>
-    new PretextError(message, { code: 'audit', hint, details: { audit: result } })
-  switch (result.verdict) {
-    case 'pass':
-      return undefined
-    case 'refused':
-      return fail(
-        'the noise path refused a vote that its own clip made: the clip does not hold the L2 bound',
-        'release nothing with this build, and report it',
-      )
-    case 'below-floor':
-      return fail(
-        `the audit shows epsilon ${number(epsilon?.bound ?? 0)}, below the floor of ${number(floor)} that honest paths reach`,
-        'one honest run in a hundred falls below it: run again; if it stays there, the noise is not what the config says',
-      )
-    case 'above-claim': {
-      const byEpsilon = (epsilon?.bound ?? 0) > claim.epsilon
-      const where =
-        broken === null
-          ? ''
-          : `; at delta ${broken.delta.toPrecision(2)} epsilon is at least ${number(broken.epsilon)}, claimed ${number(broken.claim)}`
-      return fail(
-        byEpsilon
-          ? `less private than claimed: ${sure}, epsilon is at least ${number(epsilon?.bound ?? 0)} at delta ${delta}, claimed ${number(claim.epsilon)}`
-          : `less private than claimed: ${sure}, mu is at least ${number(mu?.bound ?? 0)}, claimed ${number(claim.mu)}${where}`,
-        `release nothing with this build, and report it; seen by: ${ATTACK_WORDS[(byEpsilon ? epsilon : mu)?.attack ?? 'votes']}`,
-      )
-    }
-  }
-}
-
-const ATTACK_WORDS: Readonly<Record<'votes' | 'candidates' | 'releases', string>> = {
-  votes: "the client's own candidates",
-  candidates: "the client's candidates compared with others of the same release",
-  releases: "the client's candidates compared between releases",
 }
