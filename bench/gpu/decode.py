@@ -109,6 +109,8 @@ class Engine:
         self.prefill_tokens = prefill_tokens
         device, dtype = llama.embed.device, llama.embed.dtype
         self.graphs = {} if device.type == "cuda" else None
+        # cuDNN's attention plans anew for every shape; the others take the mask of the decoding as it is.
+        torch.backends.cuda.enable_cudnn_sdp(False)
         self.sizes, self.lengths = buckets(slots, min(64, slots)), list(range(64, context, 64)) + [context]
         cache = (llama.count, slots, llama.groups, context, llama.dim)
         self.k, self.v = torch.zeros(cache, device=device, dtype=dtype), torch.zeros(cache, device=device, dtype=dtype)

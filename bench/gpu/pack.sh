@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Packs what a machine without Node and without a network needs to run the experiment: node, the built CLI with the parts of
+# its packages that it loads, the embedder, the data and a few wheels. bench/gpu/pack.sh TREE OUT; TREE is built and has
+# node_modules, runs/gpu/debian holds the whole data set.
+set -euo pipefail
+tree=$(realpath "$1") out=$(realpath -m "$2")
+cache=${PRETEXT_CACHE:-$HOME/.cache/pretext}
+rm -rf "$out" && mkdir -p "$out/app/node_modules" "$out/cache/models" "$out/bin" "$out/wheels"
+cd "$tree"
+cp -r package.json bin dist configs trainer bench "$out/app/"
+find "$out/app" \( -name '*.map' -o -name '*.d.ts' -o -name __pycache__ \) -prune -exec rm -rf {} +
+mkdir -p "$out/app/data" "$out/app/runs/gpu" && cp -r data/public "$out/app/data/" && cp -r runs/gpu/debian "$out/app/runs/gpu/"
+# Every package that production needs but those that this experiment never loads; no types, maps or other systems' binaries.
+skip='^(onnxruntime-web|@img/sharp.*|@libsql/.*|libsql|pg|gpt-tokenizer|@types/.*)$'
+(cd node_modules && node -e '
+  const { existsSync, readFileSync } = require("fs")
+  const skip = new RegExp(process.argv[1])
+  const seen = new Set()
+  const visit = (name) => {
+    if (seen.has(name) || skip.test(name) || !existsSync(`${name}/package.json`)) return
+    seen.add(name)
+    Object.keys(JSON.parse(readFileSync(`${name}/package.json`)).dependencies ?? {}).forEach(visit)
+  }
+  Object.keys(JSON.parse(readFileSync("../package.json")).dependencies).forEach(visit)
+  console.log([...seen].join("\n"))' "$skip" |
+  while read -r package; do
+    find "$package" -type f \( -name '*.js' -o -name '*.mjs' -o -name '*.cjs' -o -name '*.json' -o -name '*.node' -o -name 'libonnxruntime.so*' \) \
+      ! -path '*/darwin/*' ! -path '*/win32/*' ! -path '*/arm64/*' ! -name '*.min.*' ! -name '*.web.*'
+  done | tar cf - -T -) | tar xf - -C "$out/app/node_modules"
+find "$out/app/node_modules/@huggingface/transformers" -type f ! -name package.json ! -name 'transformers.node.mjs' -delete
+# transformers.js imports sharp for pictures; there are none.
+rm -rf "$out/app/node_modules/sharp" && mkdir -p "$out/app/node_modules/sharp"
+echo '{"name":"sharp","version":"0.0.0","type":"module","main":"index.js"}' >"$out/app/node_modules/sharp/package.json"
+echo 'export default () => { throw new Error("no pictures here") }' >"$out/app/node_modules/sharp/index.js"
+cp -r "$cache/models/all-MiniLM-L6-v2" "$out/cache/models/"
+cp "$(command -v node)" "$out/bin/node"
+[ -d "$tree/.whl" ] && cp "$tree"/.whl/*.whl "$out/wheels/"
+du -sh "$out"/* "$out/app"/*

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# The experiment on a machine with one GPU, Python with PyTorch and Transformers, and what bench/gpu/pack.sh packed in $WORK.
+#   run.sh serve MODEL    starts the server and waits for it     run.sh generate [SHARES]   all cells, that many at once
+#   run.sh wait SECONDS   waits for the cells                    run.sh status | collect OUT | stop
+set -uo pipefail
+: "${WORK:=/tmp/work}"
+app=$WORK/app batch=${BATCH:-$WORK/app/bench/gpu/batch.yaml}
+export PATH=$WORK/bin:$PATH PRETEXT_CACHE=$WORK/cache PRETEXT_OFFLINE=1 PYTHONPATH=$WORK/site PYTHONUNBUFFERED=1
+export PRETEXT_PYTHON=${PRETEXT_PYTHON:-$(command -v python3)}
+ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+cores=$(env -u OMP_NUM_THREADS nproc)
+log() { echo "$(date +%T) $*"; }
+
+case $1 in
+install)
+  mkdir -p "$WORK/site" && "$PRETEXT_PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$WORK/site" "$WORK"/wheels/*.whl
+  ;;
+serve)
+  cd "$app/bench/gpu" || exit 1
+  setsid nohup "$PRETEXT_PYTHON" serve.py "${@:2}" >"$WORK/serve.log" 2>&1 </dev/null &
+  echo $! >"$WORK/serve.pid"
+  for _ in $(seq 120); do
+    (exec 3<>/dev/tcp/127.0.0.1/8000) 2>/dev/null && log "serving" && exit 0
+    kill -0 "$(cat "$WORK/serve.pid")" 2>/dev/null || break
+    sleep 1
+  done
+  tail -20 "$WORK/serve.log" && exit 1
+  ;;
+generate)
+  cd "$app" || exit 1
+  shares=${2:-9}
+  for i in $(seq "$shares"); do
+    # Neighbouring cells overlap on the cores: each waits for the server while another embeds.
+    from=$(((i - 1) * 2 % cores)) to=$(((i - 1) * 2 % cores + (cores > 3 ? 3 : cores - 1)))
+    [ "$to" -ge "$cores" ] && to=$((cores - 1))
+    setsid nohup taskset -c "$from-$to" node bin/pretext.js batch "$batch" --share "$i/$shares" >"$WORK/share-$i.log" 2>&1 </dev/null &
+    echo $! >"$WORK/share-$i.pid"
+  done
+  log "started $shares shares on $cores cores"
+  ;;
+wait)
+  end=$((SECONDS + $2))
+  while [ $SECONDS -lt $end ]; do
+    alive=0
+    for f in "$WORK"/share-*.pid; do kill -0 "$(cat "$f")" 2>/dev/null && alive=$((alive + 1)); done
+    [ $alive -eq 0 ] && break
+    sleep 2
+  done
+  log "$alive shares still run"
+  ;;
+status)
+  grep -h '^serve' "$WORK/serve.log" | tail -4
+  for f in "$WORK"/share-*.log; do echo "$(basename "$f" .log): $(tail -n 1 "$f" | cut -c1-200)"; done
+  find "$WORK" -path '*jobs/*' -name generate.log | sort | while read -r f; do
+    echo "$(basename "$(dirname "$f")"): $(grep -v '^\$' "$f" | grep -E 'released|done|corpus|error|warning|left' | tail -n 1 | cut -c1-160)"
+  done
+  uptime
+  ;;
+collect)
+  # Everything but the request caches: what docs/results.md is made of.
+  folder=$("$WORK/bin/node" -e 'process.stdout.write(require("path").resolve(process.argv[1]))' "${RUNS:-$app/runs/gpu/batch}")
+  tar cJf "$2/runs.tar.xz" -C "$(dirname "$folder")" --exclude='llm-cache*' --exclude='*.part' "$(basename "$folder")"
+  cp "$WORK/serve.log" "$2/serve.log"
+  tail -n 3 "$WORK"/share-*.log >"$2/shares.log"
+  ls -la "$2"
+  ;;
+stop)
+  for f in "$WORK"/*.pid; do kill -TERM -- "-$(cat "$f")" 2>/dev/null || kill "$(cat "$f")" 2>/dev/null; done
+  ;;
+*)
+  sed -n '2,5p' "$0"
+  exit 64
+  ;;
+esac
