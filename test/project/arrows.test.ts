@@ -80,8 +80,10 @@ describe('import arrows', () => {
     const rooms = new Set(readers.filter(({ fromRoom }) => fromRoom !== 'texts').map(({ from }) => from))
     expect([...rooms].sort()).toEqual([
       'evaluate/consented-distance.ts',
+      'evaluate/reference.ts',
       'federation/client/read-own-texts.ts',
       'histogram/clients.ts',
+      'run/evaluate.ts',
       'run/inputs.ts',
       'run/observe.ts',
     ])
