@@ -77,6 +77,11 @@ const Privacy = z
       .strictObject({ epsilon: z.number().positive(), delta: z.number().positive().lt(1) })
       .optional()
       .describe('The most that the data set may spend over all runs; a release beyond it is refused'),
+    embeddingCache: path
+      .optional()
+      .describe(
+        'File that keeps private embeddings between runs (mode 0600, outside output.folder); by default they live in memory only',
+      ),
     ledger: path
       .optional()
       .describe('Ledger of the data set; by default ledgers/<dataset>.jsonl in output.folder'),

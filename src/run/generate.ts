@@ -1,6 +1,8 @@
 // The whole job: private texts in, corpus and report out. Stages in order: read, open models, labels, rounds, expansion,
 // report. Every stage leaves its result in the run folder, so that a run goes on where it stopped.
 import type { LoadedConfig } from '../config/load.ts'
+import type { Embedder } from '../embeddings/embedder.ts'
+import { openPrivateCache } from '../embeddings/private-cache.ts'
 import { PretextError } from '../errors.ts'
 import type { OnEvent, PretextEvent } from '../events.ts'
 import { evolve } from '../evolution/evolve.ts'
@@ -143,11 +145,13 @@ async function work(
   )
   const random = seededRandom(config.seed)
   const { embedder, llm } = models
+  const withCache = await privateCache(loaded, run.path, embedder)
   let clients: Promise<LocalClients> | undefined
   const localClients = (): Promise<LocalClients> => {
     const { maxTextsPerClient } = voteOptions(config)
     if (inputs.clients === undefined) throw new RangeError('the clients of a federation are elsewhere')
-    clients ??= embedClients(inputs.clients, embedder, { maxTextsPerClient, onEvent, ...signal })
+    const from = inputs.clients
+    clients ??= withCache((used) => embedClients(from, used, { maxTextsPerClient, onEvent, ...signal }))
     return clients
   }
   const onRedrawn = (release: string) => {
@@ -260,6 +264,18 @@ async function work(
     onEvent,
     elapsed,
   })
+}
+
+/** Private embeddings live in memory, or also in the cache that the owner named. */
+async function privateCache({ config, path }: LoadedConfig, run: string, embedder: Embedder) {
+  const file = config.privacy.embeddingCache
+  if (file === undefined) return <T>(work: (embedder: Embedder) => Promise<T>) => work(embedder)
+  const cache = await openPrivateCache(path(file), embedder, [run, path(config.output.folder)])
+  return async <T>(work: (embedder: Embedder) => Promise<T>): Promise<T> => {
+    const result = await work(cache.embedder)
+    await cache.save()
+    return result
+  }
 }
 
 function rejections(rejected: Readonly<Record<string, number>>): string {
