@@ -18,6 +18,8 @@ import { type Adjacency, checkDelta } from './units.ts'
 const ACCURACY = 1e-6
 const MOST_CELLS = 2 ** 21
 const MOST_POINTS = 2 ** 20
+/** Cells of the first look at a mechanism. */
+const ROUGH = 500
 
 export interface Bounds {
   /** The truth is not below this, ... */
@@ -147,8 +149,8 @@ function roughly(terms: readonly Term[], direction: Direction, tail: number): Ro
   let range = 0
   const summands = terms.map(({ event, count }): Summand => {
     const pair = pairOf(event, direction, width)
-    const step = Math.max((pair.loss(pair.high) - pair.loss(pair.low)) / 2000, 1e-300)
-    range = Math.max(range, 2000 * step)
+    const step = Math.max((pair.loss(pair.high) - pair.loss(pair.low)) / ROUGH, 1e-300)
+    range = Math.max(range, ROUGH * step)
     return { masses: lossesAbove(lossCells(pair, step)), count }
   })
   return {
@@ -203,20 +205,36 @@ function solveEpsilon(terms: readonly Term[], direction: Direction, delta: numbe
       centre = low
     } else if (sum.delta(sum.high, side) > delta) {
       centre = sum.high
-    } else return bisect(sum, low, delta, side)
+    } else return bracket(sum, low, delta, side)
     if (attempt === 20) return side === 'above' ? Number.POSITIVE_INFINITY : 0
     theta = saddle(rough, (t) => rough.logMoment(t) - t * centre).theta
   }
 }
 
-/** The end of the last interval that is on the safe side of the truth. */
-function bisect(sum: LossSum, from: number, delta: number, side: Side): number {
+/** False position on log delta (Illinois), a bisection where it is slow. The end on the safe side of the truth. */
+function bracket(sum: LossSum, from: number, delta: number, side: Side): number {
+  const over = (epsilon: number): number => Math.log(sum.delta(epsilon, side) / delta)
   let low = from
   let high = sum.high
-  while (high - low > 1e-10 * high) {
-    const middle = 0.5 * (low + high)
-    if (sum.delta(middle, side) > delta) low = middle
-    else high = middle
+  let atLow = over(low)
+  let atHigh = over(high)
+  let kept = 0
+  for (let i = 0; i < 100 && high - low > 1e-10 * high; i++) {
+    const share = i % 8 === 7 || atHigh === Number.NEGATIVE_INFINITY ? 0.5 : atLow / (atLow - atHigh)
+    const nudge = 1e-11 * high
+    const middle = Math.min(high - nudge, Math.max(low + nudge, low + share * (high - low)))
+    const value = over(middle)
+    if (value > 0) {
+      low = middle
+      atLow = value
+      if (kept < 0) atHigh /= 2
+      kept = -1
+    } else {
+      high = middle
+      atHigh = value
+      if (kept > 0) atLow /= 2
+      kept = 1
+    }
   }
   return side === 'above' ? high : low
 }
@@ -234,7 +252,7 @@ function sumAround(
   const scale = Math.max(centre, wide / 30)
   let step = Math.sqrt((12 * ACCURACY * scale) / (rough.releases * (theta + 1)))
   step = Math.max(
-    Math.min(step, scale / 5000, wide / 4096, rough.range / 1000),
+    Math.min(step, side === 'below' ? scale / 5000 : step, wide / 2048, rough.range / 1000),
     wide / MOST_POINTS,
     rough.range / MOST_CELLS,
   )
@@ -254,7 +272,7 @@ function windowAround(rough: Rough, centre: number, theta: number): Window {
   const atTheta = rough.logMoment(theta)
   let above = { width: Number.POSITIVE_INFINITY, tilt: 0 }
   let below = { width: Number.POSITIVE_INFINITY, tilt: 0 }
-  for (let t = Math.log(theta) - 8; t < Math.log(theta + 1) + 8; t += 0.25) {
+  for (let t = Math.log(theta) - 8; t < Math.log(theta + 1) + 8; t += 0.5) {
     const tilt = Math.exp(t)
     const up = (rough.logMoment(theta + tilt) - atTheta + 35) / tilt - centre
     if (up < above.width) above = { width: up, tilt }
