@@ -25,7 +25,9 @@ export async function stepArguments(
       return ['generate', batch.basePath, ...set, '--out', run, ...resume, '--json']
     }
     case 'train': {
-      const resume = (await isThere(join(model, 'checkpoints'))) ? ['--resume'] : []
+      const begun = await isThere(join(model, 'checkpoints'))
+      if (!begun && (await isThere(join(model, 'training.json')))) return undefined
+      const resume = begun ? ['--resume'] : []
       return ['train', run, '--out', model, ...flagsOf(batch.train), ...resume, '--json']
     }
     case 'evaluate': {

@@ -42,7 +42,7 @@ function privacyOf(part: CorpusPart): string {
   ].join('\n\n')
 }
 
-function privacySection(corpus: TrainingCorpus | null): string[] {
+export function privacySection(corpus: TrainingCorpus | null): string[] {
   if (corpus === null) return ['Trained on public texts alone; no private text was used.']
   const carried =
     'The model was trained on synthetic texts alone. What follows is the statement of the corpus; training on it is post-processing, which spends no more privacy.'

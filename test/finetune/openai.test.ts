@@ -1,7 +1,7 @@
 // Fine-tuning by the OpenAI API with the real SDK against a local server: the whole way, every fault on it, kill -9 in the
 // middle, and that nothing is uploaded or paid twice.
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -313,4 +313,57 @@ describe('stopping', () => {
       expect(created()).toEqual({ files: 1, jobs: 1 })
     },
   )
+})
+
+describe('pretext finetune --provider openai', () => {
+  const CLI = resolve(import.meta.dirname, '../batch/cli-child.ts')
+  async function cli(...more: string[]) {
+    const corpus = join(folder, 'corpus.jsonl')
+    await writeFile(
+      corpus,
+      rows(12)
+        .map((row) => `${JSON.stringify(row)}\n`)
+        .join(''),
+    )
+    const args = ['finetune', corpus, '--provider', 'openai', '--model', 'gpt-4o-mini', ...more]
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', CLI, ...args, '--base-url', server.baseUrl, '--out', join(folder, 'tuned')],
+      { env: { ...process.env, OPENAI_API_KEY: KEY, NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    const text = { stdout: '', stderr: '' }
+    child.stdout.on('data', (data) => {
+      text.stdout += data
+    })
+    child.stderr.on('data', (data) => {
+      text.stderr += data
+    })
+    const code = await new Promise<number | null>((done) => child.on('close', done))
+    return { code, ...text }
+  }
+
+  it('shows the cost, tunes with --yes, and writes a card without the key', async () => {
+    server.polls = 1
+    const { code, stdout, stderr } = await cli('--instruction', 'Write one.', '--yes', '--json')
+    expect(stderr).toContain(
+      'fine-tuning gpt-4o-mini on 12 examples for 3 epochs: about 684 tokens, cost: less than $0.01',
+    )
+    expect({ code, ...JSON.parse(stdout) }).toMatchObject({
+      code: 0,
+      ok: true,
+      model: 'ft:gpt-4o-mini:org::abc123',
+      jobId: 'ftjob-1',
+    })
+    const card = await readFile(join(folder, 'tuned', 'README.md'), 'utf8')
+    expect(card).toContain('model: "ft:gpt-4o-mini:org::abc123"')
+    expect(card).toContain('nothing is known here of its privacy')
+    expect(stdout + stderr + card).not.toContain(KEY)
+  })
+
+  it('asks nobody and pays nothing without --yes and a terminal', async () => {
+    const { code, stderr } = await cli('--instruction', 'Write one.')
+    expect(code).toBe(7)
+    expect(stderr).toContain('expected --yes, as there is no terminal to ask at')
+    expect(server.seen).toEqual([])
+  })
 })

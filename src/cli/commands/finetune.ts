@@ -1,5 +1,6 @@
 // pretext finetune CORPUS --model M: a large model on the corpus, by LoRA.
 import { defineCommand, interruptible, outputOf } from '../context.ts'
+import { finetuneAtOpenAi, openAiOptions } from './finetune-openai.ts'
 import { defaultOut } from './train.ts'
 import { jobSettings, sayTrained, stageSettings, trainingOptions, typedCommand } from './training-options.ts'
 
@@ -13,7 +14,7 @@ export const finetuneCommand = defineCommand({
   describe:
     'Fine-tune a large language model on a corpus by LoRA or QLoRA (Python with PyTorch is set up on first use)',
   builder: (yargs) =>
-    trainingOptions(yargs)
+    openAiOptions(trainingOptions(yargs))
       .positional('corpus', {
         type: 'string',
         array: true,
@@ -36,8 +37,13 @@ export const finetuneCommand = defineCommand({
         describe: 'nf4: QLoRA, the base in four bits (GPU, bitsandbytes)',
       })
       .example('$0 finetune runs/r1 --model HuggingFaceTB/SmolLM2-135M', "LoRA with the paper's settings")
-      .example('$0 finetune corpus.jsonl --model models/base/model --rank 8', 'A model of your own'),
+      .example('$0 finetune corpus.jsonl --model models/base/model --rank 8', 'A model of your own')
+      .example(
+        '$0 finetune runs/r1 --provider openai --model gpt-4.1-nano-2025-04-14 --instruction "Write one." --max-cost 5',
+        'By the OpenAI API: shows the cost and asks',
+      ),
   async handler(args) {
+    if (args.provider === 'openai') return finetuneAtOpenAi(args)
     const { readTrainingCorpus } = await import('../../finetune/corpus.ts')
     const { startingModel } = await import('../../finetune/starting-model.ts')
     const { trainModel } = await import('../../finetune/train.ts')
