@@ -92,6 +92,10 @@ def checkpoint(wanted: dict, dtype: torch.dtype, **more: object) -> Start:
         bad = absent[0] if absent else str(sorted(told["mismatched_keys"])[0])
         raise Failure("config", f"{wanted['model']}: its weights are not those of its config.json ({bad} does not fit)")
     rows = model.get_input_embeddings().weight.shape[0]
+    if source == "gguf" and rows < len(tokenizer) <= rows + 8:
+        # Special tokens that Transformers adds while it reads a GGUF; no text is ever made of them.
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        rows = len(tokenizer)
     if len(tokenizer) > rows:
         raise Failure(
             "config",

@@ -6,7 +6,8 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-BEGIN, END, PAD = "<s>", "</s>", "<pad>"
+# The end has GPT-2's name, because Transformers adds a token of that name to any byte-level BPE that it reads from a GGUF.
+BEGIN, END, PAD = "<s>", "<|endoftext|>", "<pad>"
 
 
 def learn_vocabulary(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:

@@ -1,0 +1,340 @@
+# Promises of the trainer's parts, on the CPU with tiny models: run by test/trainer/python.test.ts.
+import json
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM
+
+from pretext_trainer import gguf_file, start
+from pretext_trainer.channel import Channel
+from pretext_trainer.checkpoints import Checkpoints, write_aside
+from pretext_trainer.failure import Failure
+from pretext_trainer.learn import learning_rate
+from pretext_trainer.step import Stepper, loss_sum, padded, predicted_tokens
+from pretext_trainer.texts import hold_out, read_texts
+from pretext_trainer.tokens import encode, learn_vocabulary
+
+WORDS = "parser image mail sound network kernel editor library window script module archive server client".split()
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    random = np.random.default_rng(seed)
+    return [f"The {' '.join(random.choice(WORDS, 8))}." for _ in range(count)]
+
+
+class Collected:
+    def __init__(self):
+        self.events = []
+        self.channel = Channel(lambda line: self.events.append(json.loads(line)))
+
+    def messages(self, kind: str) -> list[str]:
+        return [e["message"] for e in self.events if e["event"] == kind]
+
+
+def tiny(folder: Path, seed: int = 1) -> start.Start:
+    texts = folder / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": t}) + "\n" for t in sentences(80)), "utf-8")
+    wanted = {
+        "layers": 2,
+        "width": 32,
+        "heads": 2,
+        "feedForward": 64,
+        "vocabulary": 400,
+        "vocabularyTexts": str(texts),
+        "tokenizer": None,
+    }
+    return start.scratch(wanted, 32, seed, None, Collected().channel)
+
+
+class WithFolder(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="trainer-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+
+def stepper(model, forward, micro, warnings):
+    return Stepper(model, forward, torch.device("cpu"), micro, lambda flag: flag, lambda _: None, warnings.append)
+
+
+class StepTest(WithFolder):
+    def setUp(self):
+        super().setUp()
+        self.start = tiny(self.folder)
+        self.batch = encode(self.start.tokenizer, sentences(16, 5), 32)
+        self.tokens = predicted_tokens(self.batch)
+
+    def _forward(self, ids):
+        return self.start.model(input_ids=ids, use_cache=False).logits
+
+    def _gradients(self, forward, micro, warnings):
+        model = self.start.model
+        s = stepper(model, forward, micro, warnings)
+        loss = s.gradients(self.batch, self.tokens)
+        return float(loss), {n: p.grad.clone() for n, p in model.named_parameters()}, s.micro
+
+    def test_the_batch_is_the_same_in_micro_batches_of_any_size(self):
+        loss, whole, _ = self._gradients(self._forward, 16, [])
+        for micro in (1, 3, 8):
+            other, parts, _ = self._gradients(self._forward, micro, [])
+            self.assertAlmostEqual(loss, other, places=5)
+            for name, gradient in whole.items():
+                torch.testing.assert_close(parts[name], gradient, atol=1e-5, rtol=1e-3)
+
+    def test_memory_that_runs_out_halves_the_micro_batch_says_so_and_changes_no_gradient(self):
+        loss, whole, _ = self._gradients(self._forward, 16, [])
+
+        def small(ids):
+            if ids.shape[0] > 4:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return self._forward(ids)
+
+        warnings: list[str] = []
+        other, parts, micro = self._gradients(small, 16, warnings)
+        self.assertEqual(micro, 4)
+        self.assertEqual(
+            warnings,
+            [
+                "memory ran out with 16 sequences at once: going on with 8; the batch of one step stays the same",
+                "memory ran out with 8 sequences at once: going on with 4; the batch of one step stays the same",
+            ],
+        )
+        self.assertAlmostEqual(loss, other, places=5)
+        for name, gradient in whole.items():
+            torch.testing.assert_close(parts[name], gradient, atol=1e-5, rtol=1e-3)
+
+    def test_memory_that_runs_out_with_one_sequence_is_told(self):
+        def never(ids):
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+        with self.assertRaises(Failure) as raised:
+            self._gradients(never, 2, [])
+        self.assertEqual(raised.exception.message, "memory ran out with one sequence at a time")
+        self.assertIn("--sequence-tokens", raised.exception.hint)
+
+    def test_another_error_is_not_taken_for_a_full_memory(self):
+        def broken(ids):
+            raise RuntimeError("shapes cannot be multiplied")
+
+        with self.assertRaisesRegex(RuntimeError, "shapes"):
+            self._gradients(broken, 4, [])
+
+    def test_parts_of_two_processes_add_up_to_the_whole(self):
+        loss, whole, _ = self._gradients(self._forward, 16, [])
+        model, total, sums = self.start.model, 0.0, {}
+        for rank in (0, 1):
+            total += float(stepper(model, self._forward, 16, []).gradients(self.batch[rank::2], self.tokens))
+            for name, p in model.named_parameters():
+                sums[name] = sums.get(name, 0) + p.grad.clone()
+        self.assertAlmostEqual(loss, total, places=5)
+        for name, gradient in whole.items():
+            torch.testing.assert_close(sums[name], gradient, atol=1e-5, rtol=1e-3)
+
+    def test_a_process_without_a_sequence_has_zero_gradients(self):
+        stepper(self.start.model, self._forward, 4, []).gradients([], 10)
+        self.assertTrue(all(bool((p.grad == 0).all()) for p in self.start.model.parameters()))
+
+    def test_padding_does_not_count(self):
+        device = torch.device("cpu")
+        alone = sum(float(loss_sum(self._forward, [s], device).detach()) for s in self.batch)
+        together = float(loss_sum(self._forward, self.batch, device).detach())
+        self.assertAlmostEqual(alone, together, places=2)
+        _, labels = padded(self.batch, device)
+        self.assertEqual(int((labels != -100).sum()), predicted_tokens(self.batch))
+
+
+class TokensTest(WithFolder):
+    def test_a_vocabulary_gives_back_every_text_and_repeats_itself(self):
+        tokenizer = learn_vocabulary(sentences(50), 400)
+        text = "Zwölf große Boxkämpfer jagen \U0001f600 <s> quickly\n\tover it's 12345."
+        ids = tokenizer(text)["input_ids"]
+        self.assertEqual(ids[0], tokenizer.bos_token_id)
+        self.assertEqual(tokenizer.decode(tokenizer("plain ünïcode \U0001f600")["input_ids"][1:]), "plain ünïcode \U0001f600")
+        again = learn_vocabulary(sentences(50), 400)
+        self.assertEqual(tokenizer.get_vocab(), again.get_vocab())
+
+    def test_long_texts_are_cut_or_split_and_the_end_is_a_token(self):
+        tokenizer = learn_vocabulary(sentences(50), 300)
+        long = " ".join(sentences(20))
+        whole = [*tokenizer(long)["input_ids"], tokenizer.eos_token_id]
+        self.assertEqual([list(s) for s in encode(tokenizer, [long], 16, "cut")], [whole[:16]])
+        pieces = encode(tokenizer, [long], 16, "split")
+        kept = [t for piece in pieces for t in piece]
+        self.assertEqual(kept, whole[: len(kept)])
+        self.assertLessEqual(len(whole) - len(kept), 1)
+        short = encode(tokenizer, ["mail"], 16)[0]
+        self.assertEqual(short[-1], tokenizer.eos_token_id)
+        self.assertEqual(encode(tokenizer, [], 16), [])
+
+
+class TextsTest(WithFolder):
+    def test_texts_are_read_once_each_and_bad_rows_are_placed_not_quoted(self):
+        path = self.folder / "t.jsonl"
+        path.write_text('{"text": "a b"}\n\n{"text": "a b"}\n{"text": "c"}\n', "utf-8")
+        self.assertEqual(read_texts(str(path), "x"), ["a b", "c"])
+        path.write_text('{"text": "a"}\n{"secret-zebra\n', "utf-8")
+        with self.assertRaises(Failure) as raised:
+            read_texts(str(path), "x")
+        self.assertEqual(raised.exception.message, f'{path}:2: expected a JSON object with a "text"')
+        path.write_text("", "utf-8")
+        with self.assertRaises(Failure) as raised:
+            read_texts(str(path), "training")
+        self.assertEqual(raised.exception.message, "training: expected at least one text, got none")
+
+    def test_held_out_texts_are_disjoint_and_follow_from_the_seed(self):
+        texts = sorted(set(sentences(200)))
+        train, held = hold_out(texts, 0.1, 3, 0)
+        self.assertEqual(len(held), round(0.1 * len(texts)))
+        self.assertEqual(sorted(train + held), texts)
+        self.assertEqual(hold_out(texts, 0.1, 3, 0), (train, held))
+        self.assertNotEqual(hold_out(texts, 0.1, 4, 0)[1], held)
+        self.assertEqual(hold_out(texts, 0, 3, 0), (texts, []))
+        self.assertEqual(hold_out(["only"], 0.5, 3, 0), (["only"], []))
+        self.assertEqual(len(hold_out(["a", "b"], 0.01, 3, 0)[1]), 1)
+
+
+class CheckpointTest(WithFolder):
+    def test_a_damaged_checkpoint_gives_way_to_the_one_before(self):
+        model = tiny(self.folder).model
+        checkpoints = Checkpoints(self.folder / "checkpoints")
+        optimiser = torch.optim.AdamW(model.parameters())
+        for total in (10, 20, 30):
+            checkpoints.save(model, optimiser, {"total": total})
+        names = sorted(p.name for p in checkpoints.folder.iterdir())
+        self.assertEqual(names, ["step-00000020", "step-00000030"])
+        (checkpoints.folder / "step-00000030" / "weights.safetensors").write_bytes(b"torn")
+        collected = Collected()
+        path, state = checkpoints.latest(collected.channel)
+        self.assertEqual((path.name, state), ("step-00000020", {"total": 20}))
+        self.assertEqual(len(collected.messages("warning")), 1)
+        self.assertIn("is damaged; the one before it is used", collected.messages("warning")[0])
+
+    def test_a_checkpoint_of_another_architecture_is_refused(self):
+        checkpoints = Checkpoints(self.folder / "checkpoints")
+        model = tiny(self.folder).model
+        path = checkpoints.save(model, None, {"total": 1})
+        with self.assertRaises(Failure) as raised:
+            checkpoints.restore(path, torch.nn.Linear(3, 3), None)
+        self.assertIn("belongs to a model of another architecture or vocabulary", raised.exception.message)
+
+    def test_a_folder_that_could_not_be_filled_leaves_the_old_one(self):
+        final = self.folder / "x"
+        write_aside(final, lambda aside: (aside / "a").write_text("old"))
+
+        def torn(aside: Path):
+            (aside / "a").write_text("new")
+            raise OSError(28, "No space left on device")
+
+        with self.assertRaises(OSError):
+            write_aside(final, torn)
+        self.assertEqual((final / "a").read_text(), "old")
+
+
+class StartTest(WithFolder):
+    def _save(self, name: str, model, tokenizer) -> str:
+        path = self.folder / name
+        model.save_pretrained(path)
+        tokenizer.save_pretrained(path)
+        return str(path)
+
+    def _load(self, model: str, source: str = "folder"):
+        return start.checkpoint({"from": source, "model": model, "revision": None}, torch.float32)
+
+    def test_a_folder_is_loaded_as_it_was(self):
+        made = tiny(self.folder)
+        again = self._load(self._save("m", made.model, made.tokenizer))
+        self.assertFalse(again.dequantised)
+        for name, weight in made.model.state_dict().items():
+            torch.testing.assert_close(again.model.state_dict()[name], weight)
+
+    def test_a_tokenizer_of_another_model_is_refused(self):
+        made = tiny(self.folder)
+        made.tokenizer.add_tokens([f"<other-{i}>" for i in range(30)])
+        path = self._save("m", made.model, made.tokenizer)
+        rows = made.model.get_input_embeddings().weight.shape[0]
+        with self.assertRaises(Failure) as raised:
+            self._load(path)
+        self.assertRegex(
+            raised.exception.message,
+            rf"m: its tokenizer has \d+ entries and the model only {rows}: they do not belong together",
+        )
+
+    def test_a_model_that_does_not_write_is_refused(self):
+        made = tiny(self.folder)
+        config = BertConfig(vocab_size=400, hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16)
+        path = self._save("bert", BertForMaskedLM(config), made.tokenizer)
+        with self.assertRaises(Failure) as raised:
+            self._load(path)
+        self.assertIn(
+            "bert: expected a language model that writes from left to right, got BertForMaskedLM", raised.exception.message
+        )
+
+    def test_weights_of_another_architecture_are_refused(self):
+        made = tiny(self.folder)
+        path = Path(self._save("m", made.model, made.tokenizer))
+        config = json.loads((path / "config.json").read_text())
+        (path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+        with self.assertRaises(Failure) as raised:
+            self._load(str(path))
+        self.assertIn("m: its weights are not those of its config.json (", raised.exception.message)
+
+    def test_what_is_not_there_is_told(self):
+        with self.assertRaises(Failure) as raised:
+            self._load(str(self.folder / "none"))
+        self.assertIn("expected a model folder with config.json at", raised.exception.message)
+        with self.assertRaises(Failure) as raised:
+            self._load(str(self.folder / "none.gguf"), "gguf")
+        self.assertIn("expected a GGUF file at", raised.exception.message)
+
+
+class GgufTest(WithFolder):
+    def test_a_gguf_that_transformers_reads_back_is_the_same_model(self):
+        made = tiny(self.folder)
+        path = self.folder / "model.gguf"
+        gguf_file.write(made.model, made.tokenizer, path, "tiny")
+        again = start.checkpoint({"from": "gguf", "model": str(path), "revision": None}, torch.float32)
+        self.assertTrue(again.dequantised)
+        text = "The mail server's 123 windows."
+        ids = made.tokenizer(text, return_tensors="pt")["input_ids"]
+        self.assertEqual(again.tokenizer(text)["input_ids"], ids[0].tolist())
+        self.assertEqual(len(again.tokenizer), len(made.tokenizer))
+        # Weights went through 16 bits.
+        torch.testing.assert_close(again.model(ids).logits, made.model(ids).logits, atol=5e-3, rtol=5e-3)
+
+    def test_what_cannot_be_written_says_why(self):
+        made = tiny(self.folder)
+        made.model.config.model_type = "mamba"
+        self.assertEqual(
+            gguf_file.why_not(made.model, made.tokenizer), "its architecture is mamba, and only Llama is written"
+        )
+
+
+class ScheduleTest(unittest.TestCase):
+    def test_learning_rates(self):
+        plan = {"learningRate": 1.0, "warmupSteps": 10, "schedule": "cosine"}
+        self.assertAlmostEqual(learning_rate(plan, 0, 110), 0.1)
+        self.assertAlmostEqual(learning_rate(plan, 10, 110), 1.0)
+        self.assertAlmostEqual(learning_rate(plan, 60, 110), 0.5)
+        self.assertAlmostEqual(learning_rate({**plan, "schedule": "linear"}, 35, 110), 0.75)
+        self.assertEqual(learning_rate({**plan, "schedule": "constant"}, 100, 110), 1.0)
+        # A short training is not all warm-up.
+        self.assertEqual(learning_rate({**plan, "schedule": "constant"}, 1, 8), 1.0)
+
+
+class SavedModelTest(WithFolder):
+    def test_the_folder_loads_with_transformers_alone(self):
+        made = tiny(self.folder)
+        made.model.save_pretrained(self.folder / "m")
+        made.tokenizer.save_pretrained(self.folder / "m")
+        tokenizer = AutoTokenizer.from_pretrained(self.folder / "m")
+        model = AutoModelForCausalLM.from_pretrained(self.folder / "m")
+        ids = tokenizer("The mail", return_tensors="pt")["input_ids"]
+        self.assertEqual(ids[0, 0], tokenizer.bos_token_id)
+        self.assertEqual(model.generate(ids, max_new_tokens=4, min_new_tokens=4, do_sample=False).shape[1], ids.shape[1] + 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
