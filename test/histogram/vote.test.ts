@@ -183,3 +183,126 @@ describe('a client with texts in every label', () => {
     )
   })
 })
+
+describe('neighbouring data sets', () => {
+  // Points of the plane as embeddings, so that the adversary chooses the nearest candidates of every text at will.
+  const angle = fc.integer({ min: 0, max: 359 })
+  const client = fc.array(fc.record({ angle, label: fc.nat(2) }), { minLength: 1, maxLength: 16 })
+  const point = (degrees: number) => [
+    Math.cos((degrees * Math.PI) / 180),
+    Math.sin((degrees * Math.PI) / 180),
+  ]
+  const points = (degrees: readonly number[]) =>
+    matrix(degrees.length, 2, Float32Array.from(degrees.flatMap(point)))
+  type Texts = readonly { angle: number; label: number }[]
+
+  async function sumsOf(clients: readonly Texts[], options: VoteOptions): Promise<bigint[]> {
+    const bound = voteBound(options)
+    const indexes = new Map()
+    // Three labels of 6 candidates each; label 2 has only 2 of them, fewer than some numbers of neighbours.
+    let position = 0
+    for (const [label, size] of [6, 6, 2].entries()) {
+      const neighbours = await createNeighbours(
+        points(Array.from({ length: size }, (_, i) => (360 * i) / size)),
+        {
+          distance: 'cosine',
+          backend: 'exact',
+          seed: 0,
+        },
+      )
+      indexes.set(label, { neighbours, positions: Array.from({ length: size }, () => position++) })
+    }
+    const votes = new ExactVotes(14, bound, false)
+    for (const texts of clients) {
+      const embeddings = points(texts.map((text) => text.angle))
+      votes.add(
+        await clientVote({ embeddings, labels: texts.map((text) => text.label) }, indexes, options, bound),
+      )
+    }
+    for (const { neighbours } of indexes.values()) await neighbours.dispose()
+    return Array.from(exactSums(votes))
+  }
+  const squaredDistance = (a: readonly bigint[], b: readonly bigint[]) =>
+    a.reduce((sum, value, i) => sum + (value - (b[i] as bigint)) ** 2n, 0n)
+
+  it.each(modes)(
+    'one client more moves the integer sum by at most the bound, one exchanged by sqrt 2 of it ($mode, clip $clip)',
+    async (options) => {
+      const { squared } = voteBound(options)
+      await fc.assert(
+        fc.asyncProperty(fc.array(client, { maxLength: 3 }), client, client, async (others, one, other) => {
+          const without = await sumsOf(others, options)
+          const withOne = await sumsOf([...others, one], options)
+          const withOther = await sumsOf([other, ...others], options)
+          expect(squaredDistance(without, withOne) <= squared).toBe(true)
+          expect(squaredDistance(withOne, withOther) <= 2n * squared).toBe(true)
+        }),
+        { seed: 6, numRuns: 40 },
+      )
+    },
+  )
+
+  it.each(modes)(
+    'the bound is reached or nearly so: noise is not wasted ($mode, clip $clip)',
+    async (options) => {
+      const same = Array.from({ length: 16 }, () => ({ angle: 0, label: 0 }))
+      const spread = Array.from({ length: 16 }, (_, i) => ({ angle: 60 * i, label: i % 3 }))
+      const empty = await sumsOf([], options)
+      const reached = await Promise.all(
+        [same, spread].map(async (texts) => squaredDistance(empty, await sumsOf([texts], options))),
+      )
+      const most = reached.reduce((a, b) => (a > b ? a : b))
+      expect(Number(most) / Number(voteBound(options).squared)).toBeGreaterThan(0.999)
+    },
+  )
+})
+
+describe('what each mode costs (docs/privacy.md)', () => {
+  const counts = (texts: readonly number[]) => {
+    const found = new Map<number, number>()
+    for (const candidate of texts) found.set(candidate, (found.get(candidate) ?? 0) + 1)
+    return found
+  }
+  const votesOf = (texts: readonly number[], options: VoteOptions) => {
+    const bound = voteBound(options)
+    const { indices, steps } = clip(counts(texts), options, bound)
+    return new Map(indices.map((index, i) => [index, Number(steps[i]) / bound.steps]))
+  }
+  const base = { maxTextsPerClient: 8, neighbours: 1 }
+  const sum = (votes: Map<number, number>) => [...votes.values()].reduce((a, b) => a + b, 0)
+  const agreed = [0, 0, 0, 0, 0, 0, 0, 0]
+  const varied = [0, 1, 2, 3, 4, 5, 6, 7]
+
+  it('normalised: 8 texts on 8 candidates weigh 2.83 times 8 texts on one', () => {
+    const options: VoteOptions = { ...base, mode: 'normalised' }
+    expect(sum(votesOf(agreed, options))).toBe(1)
+    expect(sum(votesOf(varied, options))).toBeCloseTo(2.83, 2)
+    // Shares of two candidates that hold 3/4 and 1/4 of one client's texts: 0.949 and 0.316, a ratio kept, a sum not.
+    const two = votesOf([0, 0, 0, 0, 0, 0, 1, 1], options)
+    expect([...two.values()].map((v) => v.toFixed(3))).toEqual(['0.949', '0.316'])
+    // Half the clients agree on candidate 0, half vary over 0 to 7: the true share of 0 is .5625, the voted one .354.
+    const zero = 1 + (votesOf(varied, options).get(0) as number)
+    expect(zero / (1 + sum(votesOf(varied, options)))).toBeCloseTo(0.354, 3)
+  })
+
+  it('multihot: 8 texts on one candidate count as one, and the noise is 2.83 times larger', () => {
+    const options: VoteOptions = { ...base, mode: 'multihot' }
+    expect(sum(votesOf(agreed, options))).toBe(1)
+    expect(sum(votesOf(varied, options))).toBe(8)
+    expect(boundInVotes(voteBound(options))).toBeCloseTo(2.83, 2)
+    // At most 2 candidates: 6 of 8 votes are lost, the noise is 1.41.
+    expect(sum(votesOf(varied, { ...options, maxCandidates: 2 }))).toBe(2)
+    expect(boundInVotes(voteBound({ ...options, maxCandidates: 2 }))).toBeCloseTo(1.41, 2)
+  })
+
+  it('counts: every text counts, and the noise is 8 times larger, for clients with one text too', () => {
+    const options: VoteOptions = { ...base, mode: 'counts' }
+    expect(sum(votesOf(agreed, options))).toBe(8)
+    expect(sum(votesOf(varied, options))).toBe(8)
+    expect(sum(votesOf([0], options))).toBe(1)
+    expect(boundInVotes(voteBound(options))).toBe(8)
+    // Clipped at 2, the client that agrees loses 6 of 8 votes, the one that varies 2.34 of 8.
+    expect(sum(votesOf(agreed, { ...options, clip: 2 }))).toBe(2)
+    expect(sum(votesOf(varied, { ...options, clip: 2 }))).toBeCloseTo(5.66, 2)
+  })
+})
