@@ -1,4 +1,9 @@
 // Clipping one client's vote counts to the L2 bound, in integers and toward zero, so that no rounding can exceed it.
+//
+// Why this is private: the clipped vote is a function of one client's counts alone, and its squared norm is at most the bound
+// in exact arithmetic: floor(v b / |v|) <= v b / |v|, whose squares sum to b^2. Rounding after clipping in floating point
+// can exceed the bound it was meant to keep (Casacuberta et al., "Widespread Underestimation of Sensitivity in
+// Differentially Private Libraries", CCS 2022): so there is none here.
 import type { VoteBound, VoteOptions } from './bound.ts'
 
 /** One client's answer: which candidates, and how many grid steps for each. Non-negative, indices ascending. */

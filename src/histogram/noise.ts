@@ -1,4 +1,9 @@
 // The only way from exact votes to something that may be seen: PrE-Text Algorithm 1, "+ N(0, sigma^2)", exactly.
+//
+// Why this is private: sigma >= noiseMultiplier x L2 sensitivity (rounded up, from public parameters alone), and the integer
+// sum plus round(sigma Z) equals the rounding of the real-valued Gaussian mechanism (privacy/rounded-gaussian.ts), to which
+// the tight analysis of Balle and Wang (ICML 2018) applies in any dimension. The noise is drawn before the sum is looked at,
+// each candidate has its own draw, and no draw is used twice: two releases with equal noise would give the votes away.
 import type { ReleaseEvent } from '../privacy/events.ts'
 import type { PrivateRandom } from '../privacy/private-random.ts'
 import { rationalAtLeast, roundedGaussian } from '../privacy/rounded-gaussian.ts'

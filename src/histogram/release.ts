@@ -2,6 +2,10 @@
 // -> rename = released. Nobody reads it earlier, and what was released gives the same bytes for ever. A crash between
 // charge and commit draws again under the same charge, because the first draw was seen by no one; after the commit there is
 // no second draw, in this folder, a copy of it, or another one of the same name.
+//
+// Why this is private: what is seen under one charge is one draw of one mechanism, so the composition over charges (Dong, Roth
+// and Su, Corollary 3.3) is the composition over releases. Two draws under one charge would average the noise away, and a
+// draw without a charge would not be in the sum; a crash at any single step leads to neither (test/histogram/crash.test.ts).
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { z } from 'zod'

@@ -1,5 +1,9 @@
 // One client's vote: PrE-Text Algorithm 1, the inner loop. It sees the texts of this client alone, so that the vote
 // depends on nothing else, and it runs where the texts are.
+//
+// Why this is private: the candidates are public, and everything that this client adds to the round, over all labels, is one
+// vote under one clip. Adding or removing the client then changes the sum by that vote and nothing else; clipping each label
+// by itself would multiply the sensitivity by sqrt(labels).
 import type { Matrix } from '../embeddings/matrix.ts'
 import { gatherRows } from '../embeddings/matrix.ts'
 import type { VoteBound, VoteOptions } from './bound.ts'

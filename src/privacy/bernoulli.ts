@@ -1,5 +1,8 @@
 // Exact coins with rational and exponential odds, from integers only: Canonne, Kamath and Steinke, "The Discrete Gaussian
 // for Differential Privacy" (NeurIPS 2020, arXiv 2004.00010), Algorithm 1. No probability is ever rounded.
+//
+// Why this is private: it keeps the samplers above it exact. A coin of odds rounded by 2^-53 is an error of the same size in
+// delta for every coin tossed, and one that a proof would have to carry.
 import { type PrivateRandom, uniformBelowBig } from './private-random.ts'
 
 /** All the chance that the samplers use: so little that a test can walk every branch they have. */

@@ -1,4 +1,8 @@
 // Random bits for privacy: the operating system's generator, and nothing else. Noise is never seeded, reused or shared.
+//
+// Why this is private: the proofs of the samplers ask for independent uniform bits; a cryptographic generator's cannot be told
+// from them by anybody with less than its 128 bits of work, so the guarantee is the computational one (Mironov, Pandey,
+// Reingold and Vadhan, CRYPTO 2009). A Mersenne Twister gives its state away after 624 words (Garfinkel and Leclerc, 2020).
 import { randomFillSync } from 'node:crypto'
 
 export interface PrivateRandom {
