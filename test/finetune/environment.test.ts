@@ -1,0 +1,148 @@
+// The trainer's environment: made once, found again, remade when it was left half made; and each way it can fail.
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { PretextEvent } from '../../src/events.ts'
+import { trainerEnvironment, trainerPython } from '../../src/finetune/environment.ts'
+
+/** No package at all: a real venv without the wait. */
+const requirements = '# nothing\n'
+
+async function cache(): Promise<{ PRETEXT_CACHE: string; PATH: string }> {
+  return { PRETEXT_CACHE: await mkdtemp(join(tmpdir(), 'environment-')), PATH: process.env.PATH ?? '' }
+}
+
+async function script(lines: string): Promise<string> {
+  const path = join(await mkdtemp(join(tmpdir(), 'python-')), 'python')
+  await writeFile(path, `#!/bin/sh\n${lines}\n`)
+  await chmod(path, 0o755)
+  return path
+}
+
+describe('the environment', () => {
+  it('is made aside with its size said first, and then found', { timeout: 300_000 }, async () => {
+    const env = await cache()
+    const events: PretextEvent[] = []
+    const options = { env, requirements, onEvent: (event: PretextEvent) => events.push(event) }
+    const before = await trainerEnvironment(options)
+    expect(before.state).toBe('absent')
+    // Two that ask at once make it once.
+    const [one, two] = await Promise.all([trainerPython(options), trainerPython(options)])
+    expect(one).toBe(two)
+    expect(one).toBe(before.python)
+    const notes = events.flatMap((event) => (event.type === 'note' ? [event.message] : []))
+    expect(notes.filter((note) => /making the Python environment .*\(about 1\.5 GB/.test(note))).toHaveLength(
+      1,
+    )
+    expect(notes).toContain('another process is making the trainer environment; waiting for it')
+    expect((await trainerEnvironment(options)).state).toBe('ready')
+    expect(await readdir(dirname(before.folder as string))).toEqual([expect.stringMatching(/^[0-9a-f]{12}$/)])
+    events.length = 0
+    expect(await trainerPython(options)).toBe(one)
+    expect(events).toEqual([])
+  })
+
+  it('that was left half made is made again', { timeout: 300_000 }, async () => {
+    const env = await cache()
+    const events: PretextEvent[] = []
+    const options = { env, requirements, onEvent: (event: PretextEvent) => events.push(event) }
+    const { folder } = await trainerEnvironment(options)
+    // A process was killed in the middle, and somebody gave its folder the final name.
+    await mkdir(join(folder as string, 'bin'), { recursive: true })
+    await mkdir(`${folder}.part/bin`, { recursive: true })
+    await writeFile(`${folder}.part/bin/torn`, '')
+    expect((await trainerEnvironment(options)).state).toBe('damaged')
+    await trainerPython(options)
+    expect((await trainerEnvironment(options)).state).toBe('ready')
+    expect(events).toContainEqual({ type: 'note', message: `${folder} was left half made; it is made again` })
+    expect(await readdir(join(folder as string, 'bin'))).not.toContain('torn')
+  })
+
+  it('depends on what it holds', async () => {
+    const env = await cache()
+    const one = await trainerEnvironment({ env, requirements: 'a==1\n' })
+    const commented = await trainerEnvironment({ env, requirements: '# why\na==1   # here\n' })
+    const other = await trainerEnvironment({ env, requirements: 'a==2\n' })
+    expect(commented.folder).toBe(one.folder)
+    expect(other.folder).not.toBe(one.folder)
+  })
+
+  it('is not needed where PRETEXT_PYTHON names an interpreter', async () => {
+    const python = await script('echo 3.12')
+    const options = { env: { ...(await cache()), PRETEXT_PYTHON: python } }
+    expect(await trainerPython(options)).toBe(python)
+    expect((await trainerEnvironment(options)).state).toBe('given')
+  })
+})
+
+describe('what can be missing', () => {
+  const hint = /install Python 3\.10 or newer, or set PRETEXT_PYTHON/
+
+  it('Python', async () => {
+    const env = await cache()
+    await expect(trainerPython({ env, requirements, basePython: 'no-such-python' })).rejects.toMatchObject({
+      code: 'dependency',
+      message: 'expected Python 3.10 or newer for the trainer, and no-such-python is not there',
+      hint: expect.stringMatching(hint),
+    })
+    await expect(trainerPython({ env: { ...env, PRETEXT_PYTHON: '/no/python' } })).rejects.toMatchObject({
+      message: 'expected Python 3.10 or newer for the trainer, and PRETEXT_PYTHON=/no/python is not there',
+    })
+  })
+
+  it('a Python that is new enough', async () => {
+    const old = await script('echo 3.9')
+    await expect(trainerPython({ env: await cache(), requirements, basePython: old })).rejects.toMatchObject({
+      code: 'dependency',
+      message: `expected Python 3.10 or newer for the trainer, got 3.9 (${old})`,
+      hint: expect.stringMatching(hint),
+    })
+    const none = await script('exit 1')
+    await expect(trainerPython({ env: await cache(), requirements, basePython: none })).rejects.toThrow(
+      `got a program that is no Python (${none})`,
+    )
+  })
+
+  it("Python's venv module", async () => {
+    const bare = await script(
+      'case "$*" in *venv*) echo "The virtual environment was not created: ensurepip is not available"; exit 1;; *) echo 3.11;; esac',
+    )
+    const env = await cache()
+    await expect(trainerPython({ env, requirements, basePython: bare })).rejects.toMatchObject({
+      code: 'dependency',
+      hint: "install Python's venv module (Debian and Ubuntu: the package python3-venv), then run again",
+    })
+    // Nothing half made stays behind, but for nobody's lock.
+    expect(await readdir(join(env.PRETEXT_CACHE, 'trainer'))).toEqual([])
+  })
+
+  it('the network: pip says so, and nothing half made is left', { timeout: 300_000 }, async () => {
+    const env = {
+      ...(await cache()),
+      PIP_INDEX_URL: 'http://user:hunter2@127.0.0.1:9/simple',
+      PIP_CONFIG_FILE: '/dev/null',
+    }
+    const options = { env, requirements: 'pretext-no-such-package==1.0\n' }
+    const error = await trainerPython(options).catch((e: unknown) => e)
+    expect(error).toMatchObject({
+      code: 'dependency',
+      message: expect.stringMatching(
+        /^the trainer's packages could not be fetched from the Python package index: ERROR: /,
+      ),
+      hint: expect.stringMatching(/run again when the index can be reached .*PRETEXT_PYTHON/),
+    })
+    expect((error as Error).message).not.toContain('hunter2')
+    expect(await readdir(join(env.PRETEXT_CACHE, 'trainer'))).toEqual([])
+  })
+
+  it('leave: offline, nothing is fetched', async () => {
+    const env = { ...(await cache()), PRETEXT_OFFLINE: '1' }
+    const { folder } = await trainerEnvironment({ env, requirements })
+    await expect(trainerPython({ env, requirements })).rejects.toMatchObject({
+      code: 'dependency',
+      message: `the Python environment of the trainer is not in ${folder}, and PRETEXT_OFFLINE forbids to fetch it`,
+    })
+    await rm(env.PRETEXT_CACHE, { recursive: true })
+  })
+})
