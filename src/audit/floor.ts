@@ -20,6 +20,26 @@ export interface PowerQuestion {
   readonly withoutTrials: number
 }
 
+/** 1st percentile of 200 honest audits each (bench/audit-floor.json): one release, add-remove, a million draws. */
+const CALIBRATED: readonly (PowerQuestion & { readonly floor: number })[] = [
+  { mu: 1, floor: 2.5608, ...{ delta: 3e-6, alpha: 0.001, withTrials: 124_928, withoutTrials: 374_784 } },
+  {
+    mu: 1 / 2.31,
+    floor: 0.913,
+    ...{ delta: 3e-6, alpha: 0.001, withTrials: 124_928, withoutTrials: 374_784 },
+  },
+]
+
+/** The calibrated floor, where honest runs of just these settings were made. */
+export function calibratedFloor(question: PowerQuestion): number | undefined {
+  const near = (a: number, b: number) => Math.abs(a - b) <= 1e-9 * b
+  return CALIBRATED.find((entry) =>
+    (['mu', 'delta', 'alpha', 'withTrials', 'withoutTrials'] as const).every((key) =>
+      near(question[key], entry[key]),
+    ),
+  )?.floor
+}
+
 /** The bound that an honest path gives on average, and one that 99 of 100 honest runs reach (0: nothing can be asked). */
 export function expectedBound(question: PowerQuestion): { readonly typical: number; readonly floor: number } {
   const { mu, delta, alpha, withTrials, withoutTrials } = question
@@ -51,6 +71,8 @@ export function expectedBound(question: PowerQuestion): { readonly typical: numb
     )
     best = { cautious, typical, floor: Math.max(0, typical - Z * sd - MARGIN) }
   }
+  const calibrated = calibratedFloor(question)
+  if (calibrated !== undefined) return { typical: best.typical, floor: calibrated }
   // Where the choice of the threshold itself is a matter of chance, nothing is asked of the answer.
   return best.cautious < UNSURE ? { typical: best.typical, floor: 0 } : best
 }

@@ -133,7 +133,7 @@ describe('planted faults', () => {
       const second = addNoise(votes, ...rest)
       return { ...first, steps: first.steps.map((value, i) => (value + (second.steps[i] as number)) / 2) }
     }
-    const result = await audit({ rounds: 2, samples: 400_000, path: { ...deployedPath, addNoise: redrawn } })
+    const result = await audit({ rounds: 2, path: { ...deployedPath, addNoise: redrawn } })
     expect(result.verdict).toBe('above-claim')
     expect(result.mu?.bound).toBeGreaterThan(1.5)
   })

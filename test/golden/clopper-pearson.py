@@ -1,6 +1,6 @@
 """Golden values for Clopper-Pearson intervals, by scipy.
 
-    python3 -m venv v && v/bin/pip install scipy==1.15.3 && v/bin/python test/golden/clopper-pearson.py
+    python3 -m venv v && v/bin/pip install scipy==1.17.1 && v/bin/python test/golden/clopper-pearson.py
 
 writes clopper-pearson.json beside this script: [hits, trials, alpha, one-sided lower end, one-sided upper end].
 """
