@@ -3,7 +3,7 @@
 // Why this is private: it is not yet; it is the number that the noise is scaled to. Under add-remove adjacency the sum of the
 // votes moves by one client's vote, so its L2 sensitivity is the bound itself; under substitution by the difference of two
 // non-negative votes, at most sqrt(2) bounds (privacy/units.ts). Bounding a unit's contribution and adding noise to that
-// bound: Dwork, McSherry, Nissim and Smith (TCC 2006), Example 3; per client: McMahan et al. (ICLR 2018), section 3.
+// bound: Dwork, McSherry, Nissim and Smith (TCC 2006); per client: McMahan et al. (ICLR 2018).
 import { PretextError } from '../errors.ts'
 
 export type VoteMode =

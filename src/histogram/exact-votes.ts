@@ -3,7 +3,7 @@
 //
 // Why this is private: every vote is checked against the bound in integers before it is added, so the sensitivity is enforced
 // here whatever clipped it, and integer addition commutes: the sum cannot tell in which order, or from which client, votes
-// came (floating-point sums can, and their sensitivity is larger than it seems: Casacuberta et al., CCS 2022, section 5).
+// came (floating-point sums can, and their sensitivity is larger than it seems: Casacuberta et al., CCS 2022).
 import { inspect } from 'node:util'
 import type { VoteBound } from './bound.ts'
 import { squaredNorm, type Vote } from './clip.ts'

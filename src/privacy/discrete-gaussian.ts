@@ -2,9 +2,10 @@
 // integers only. Canonne, Kamath and Steinke (NeurIPS 2020, arXiv 2004.00010), Algorithm 3.
 //
 // Why this is private: on integer sums of L2 sensitivity D it is D^2 / (2 sigma^2)-zCDP, as the continuous Gaussian is, in
-// any dimension (their Theorem 4). Its exact (epsilon, delta) curve is known in one dimension only (Theorem 7): for
-// vectors account for it by zCDP. A sum of n draws is not a discrete Gaussian; where several parties add one each, every
-// one needs sigma >= 3 for the difference to be below 1e-37 (Kairouz, Liu and Steinke, ICML 2021).
+// any dimension (their Theorem 4; divergences of independent coordinates add). Its exact (epsilon, delta) curve is known in
+// one dimension only (Theorem 7): for vectors account for it by zCDP. A sum of n draws is not a discrete Gaussian; where
+// several parties add one each, every one needs sigma >= 3 for the difference to be below 1e-37 (Kairouz, Liu and Steinke,
+// ICML 2021).
 import { bernoulliExp, type Coins, coinsOf } from './bernoulli.ts'
 import { tryLaplace } from './discrete-laplace.ts'
 import type { PrivateRandom } from './private-random.ts'

@@ -119,6 +119,18 @@ describe('ledger', () => {
     expect((await errorOf(readLedger(path))).message).toMatch(/tells of 2 entries, the ledger ends after 4/)
   })
 
+  it('cannot see a rollback of ledger and head together: the head that was kept elsewhere can', async () => {
+    await chargeMany(2)
+    const files = [path, `${path}.head`]
+    const old = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+    await charge(path, terms, of('run-1', 'round-3'))
+    const kept = (await readLedger(path)).at(-1)?.hash
+    for (const [i, file] of files.entries()) await writeFile(file, old[i] as string)
+    const rolledBack = await readLedger(path)
+    expect(rolledBack).toHaveLength(2)
+    expect(rolledBack.map((entry) => entry.hash)).not.toContain(kept)
+  })
+
   it('takes a torn last line for what it is: a charge that paid for nothing', async () => {
     await chargeMany(2)
     await appendFile(path, '{"format":"pretext-ledger","vers')
