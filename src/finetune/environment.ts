@@ -15,8 +15,9 @@ import { bytesBelow, installPackages, interpreterIn } from './install-packages.t
 import { TRAINER_FOLDER } from './run-job.ts'
 
 /** What the packages take on the disk with PyTorch for the CPU; with the CUDA libraries that pip brings on some systems, more. */
-export const ENVIRONMENT_BYTES = 1.5e9
-const SIZE_TEXT = 'about 1.5 GB on disk, up to 7 GB where pip chooses PyTorch for CUDA; once'
+const ENVIRONMENT_BYTES = 1.5e9
+/** For people. */
+export const ENVIRONMENT_TEXT = 'about 1.5 GB on disk, up to 7 GB where pip chooses PyTorch for CUDA; once'
 
 const OLDEST = [3, 10] as const
 const MARKER = 'pretext.json'
@@ -106,7 +107,7 @@ async function make(
   await rm(aside, { recursive: true, force: true })
   onEvent({
     type: 'note',
-    message: `making the Python environment of the trainer (${SIZE_TEXT}) in ${folder}`,
+    message: `making the Python environment of the trainer (${ENVIRONMENT_TEXT}) in ${folder}`,
   })
   const label = 'installing PyTorch and what the trainer needs'
   onEvent({ type: 'stage', stage: 'download', label, unit: 'bytes', total: ENVIRONMENT_BYTES })
