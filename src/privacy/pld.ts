@@ -140,6 +140,7 @@ interface Rough {
   /** The longest range of losses of one release. */
   readonly range: number
   readonly width: number
+  readonly atoms: boolean
 }
 
 function roughly(terms: readonly Term[], direction: Direction, tail: number): Rough {
@@ -159,6 +160,7 @@ function roughly(terms: readonly Term[], direction: Direction, tail: number): Ro
     releases,
     range,
     width,
+    atoms: terms.every(({ event }) => event.type === 'laplace'),
   }
 }
 
@@ -198,7 +200,7 @@ function solveEpsilon(terms: readonly Term[], direction: Direction, delta: numbe
   let centre = Math.max(0, start.value)
   let { theta } = start
   for (let attempt = 0; ; attempt++) {
-    const sum = sumAround(terms, direction, rough, centre, theta, side)
+    const sum = sumAround(terms, direction, rough, centre, theta, side, attempt > 0)
     const low = Math.max(0, sum.low)
     if (sum.delta(low, side) <= delta) {
       if (low === 0) return 0
@@ -246,6 +248,7 @@ function sumAround(
   centre: number,
   theta: number,
   side: Side,
+  wider = false,
 ): LossSum {
   const window = windowAround(rough, centre, theta)
   const wide = window.below + window.above
@@ -256,9 +259,12 @@ function sumAround(
     wide / MOST_POINTS,
     rough.range / MOST_CELLS,
   )
-  const size = 2 ** Math.ceil(Math.log2(wide / step))
-  // The cycle has room left over: a finer step fills it.
-  step = Math.max(wide / (size - 2), rough.range / MOST_CELLS)
+  // A finer lattice may reach a little further than the rough one, by a cell for each release.
+  const room = wide + (wider ? rough.releases * step : 0)
+  const size = 2 ** Math.ceil(Math.log2(room / step + 2))
+  // The cycle has room left over: a finer step fills it. Whole cells on each side of 0 leave no atom between two points.
+  step = Math.max(room / (size - 2), rough.range / MOST_CELLS)
+  if (rough.atoms) step = rough.range / (2 * Math.ceil(rough.range / (2 * step)))
   const summands = terms.map(({ event, count }): Summand => {
     const cells = lossCells(pairOf(event, direction, rough.width), step)
     const masses: LossMasses = side === 'above' ? lossesAbove(cells) : lossesBelow(cells)

@@ -80,7 +80,8 @@ function logExcess(c: number, l: number): number {
       plain *= l / n
       const term = power - plain
       sum += term
-      if (Math.abs(term) < 1e-17 * sum) break
+      // Single terms may be 0 (c = -1 has no odd ones).
+      if (Math.abs(power) + Math.abs(plain) < 1e-17 * sum) break
     }
     return sum > 0 ? Math.log(sum) : Number.NEGATIVE_INFINITY
   }
