@@ -3,7 +3,7 @@
 
 import { slice, type Vector } from './field.ts'
 import { flpLengths } from './flp.ts'
-import type { Parameters } from './prio3.ts'
+import type { Parameters } from './parameters.ts'
 import { rejected } from './rejection.ts'
 import { SEED_SIZE } from './xof.ts'
 

@@ -129,6 +129,11 @@ export function slice(field: FieldParameters, vector: Vector, from: number, to?:
   return vector.subarray(from * field.size, to === undefined ? undefined : to * field.size)
 }
 
+/** The i-th block of `length` elements, not copied. */
+export function block(field: FieldParameters, vector: Vector, i: number, length: number): Vector {
+  return slice(field, vector, i * length, (i + 1) * length)
+}
+
 /** The smallest power of two that is at least n. */
 export function nextPowerOfTwo(n: number): number {
   return 2 ** Math.ceil(Math.log2(n))

@@ -11,7 +11,8 @@ export {
   prio3SumVecWithMultiproof,
 } from './instances.ts'
 export { type MultihotVdaf, type MultihotVdafOptions, multihotVdaf } from './multihot-vdaf.ts'
-export { NONCE_SIZE, type Prio3 } from './prio3.ts'
+export { NONCE_SIZE } from './parameters.ts'
+export type { Prio3 } from './prio3.ts'
 export { RejectedReport, type RejectionReason } from './rejection.ts'
 export type { Sharded, ShardInput } from './shard.ts'
 export { type Soundness, soundness } from './soundness.ts'

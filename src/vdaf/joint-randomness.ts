@@ -1,7 +1,7 @@
 // Joint randomness of Prio3 (VDAF draft, section 7.2.6): derived from what every aggregator holds, so that no client can choose
 // its measurement by it. Each aggregator computes its own part; the public share brings those of the others.
 import { concat, type Vector } from './field.ts'
-import type { Parameters } from './prio3.ts'
+import type { Parameters } from './parameters.ts'
 import { deriveSeed, domainTag, expandIntoVector, SEED_SIZE, USAGE } from './xof.ts'
 
 export interface PartInput {

@@ -2,9 +2,9 @@
 // (shard.ts); each aggregator answers for its share (`verifyInit`), the answers are combined (`verifierSharesToMessage`), and
 // each aggregator keeps its output share if the proof held (`verifyNext`). Every message is bytes; whatever arrives is decoded
 // strictly (codec.ts). No function changes its arguments.
-import type { Circuit } from './circuit.ts'
 import { type Sizes, sizesOf } from './codec.ts'
 import type { Vector } from './field.ts'
+import type { Parameters } from './parameters.ts'
 import { type Sharded, type ShardInput, shard } from './shard.ts'
 import { aggregate, unshard } from './sum.ts'
 import {
@@ -15,18 +15,6 @@ import {
   verifyInit,
   verifyNext,
 } from './verify.ts'
-
-export const NONCE_SIZE = 16
-
-export interface Parameters<Measurement = never, Result = unknown> {
-  /** The algorithm's identifier (section 10). */
-  readonly id: number
-  readonly circuit: Circuit<Measurement, Result>
-  /** Aggregators, 2 to 255. */
-  readonly shares: number
-  /** Proofs, 1 to 255. */
-  readonly proofs: number
-}
 
 export interface Prio3<Measurement, Result> {
   readonly parameters: Parameters<Measurement, Result>

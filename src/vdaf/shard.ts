@@ -1,10 +1,10 @@
 // The client's half of Prio3 (VDAF draft, section 7.2.1): one measurement becomes a share for each aggregator and a proof that
 // it is valid. Each share alone is uniformly random; helpers get theirs as a seed.
 import { usesJointRand } from './codec.ts'
-import { concat, slice, type Vector } from './field.ts'
+import { block, concat, type Vector } from './field.ts'
 import { flpLengths, prove } from './flp.ts'
 import { jointRandPart, jointRandSeed, jointRands } from './joint-randomness.ts'
-import { NONCE_SIZE, type Parameters } from './prio3.ts'
+import { NONCE_SIZE, type Parameters } from './parameters.ts'
 import { domainTag, expandIntoVector, SEED_SIZE, USAGE } from './xof.ts'
 
 export interface ShardInput {
@@ -69,17 +69,14 @@ export function shard(parameters: Parameters, measurement: Vector, input: ShardI
     prove(
       circuit,
       measurement,
-      part(proveRand, i, lengths.proveRand),
-      part(random, i, circuit.jointRandLength),
+      block(field, proveRand, i, lengths.proveRand),
+      block(field, random, i, circuit.jointRandLength),
     ),
   )
   const leaderProofs = helpers.reduce(
     (rest, helper) => field.sub(rest, helperProofs(parameters, context, helper.aggregator, helper.seed)),
     concat(...allProofs),
   )
-  function part(vector: Vector, i: number, length: number): Vector {
-    return slice(field, vector, i * length, (i + 1) * length)
-  }
   return {
     publicShare: concat(...parts),
     inputShares: [

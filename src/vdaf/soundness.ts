@@ -6,7 +6,7 @@
 // and for several proofs with randomness of their own its power.
 import { wireLength } from './circuit.ts'
 import { DEGREE } from './gadget.ts'
-import type { Parameters } from './prio3.ts'
+import type { Parameters } from './parameters.ts'
 
 export interface Soundness {
   /** -log2 of the chance that one invalid report passes, its client having made one attempt. */

@@ -1,7 +1,7 @@
 // Sums of shares and the way back (VDAF draft, sections 7.2.4 and 7.2.5).
 import { decodeAggregateShare } from './codec.ts'
 import { decode, type Vector } from './field.ts'
-import type { Parameters } from './prio3.ts'
+import type { Parameters } from './parameters.ts'
 
 export function aggregate(parameters: Parameters, shares: readonly Vector[]): Vector {
   const { field, outputLength } = parameters.circuit

@@ -8,10 +8,10 @@ import {
   sizesOf,
   usesJointRand,
 } from './codec.ts'
-import { concat, slice, type Vector } from './field.ts'
+import { block, concat, type Vector } from './field.ts'
 import { decide, flpLengths, query } from './flp.ts'
 import { jointRandPart, jointRandSeed, jointRands } from './joint-randomness.ts'
-import { NONCE_SIZE, type Parameters } from './prio3.ts'
+import { NONCE_SIZE, type Parameters } from './parameters.ts'
 import { rejected } from './rejection.ts'
 import { exactBytes, helperMeasurement, helperProofs } from './shard.ts'
 import { domainTag, expandIntoVector, USAGE } from './xof.ts'
@@ -74,14 +74,12 @@ export function verifyInit(parameters: Parameters, input: VerifyInput): Verifica
     tag: domainTag(id, USAGE.queryRandomness, context),
     binder: concat(Uint8Array.of(proofs), nonce),
   })
-  const part = (vector: Vector, i: number, length: number): Vector =>
-    slice(field, vector, i * length, (i + 1) * length)
   const verifiers = Array.from({ length: proofs }, (_, i) =>
     query(circuit, {
       measurement,
-      proof: part(expanded.proofs, i, lengths.proof),
-      queryRand: part(queryRand, i, lengths.queryRand),
-      jointRand: part(random, i, circuit.jointRandLength),
+      proof: block(field, expanded.proofs, i, lengths.proof),
+      queryRand: block(field, queryRand, i, lengths.queryRand),
+      jointRand: block(field, random, i, circuit.jointRandLength),
       shares,
     }),
   )
@@ -106,7 +104,7 @@ export function verifierSharesToMessage(
     .reduce((sum, share) => circuit.field.add(sum, share))
   const length = flpLengths(circuit).verifier
   for (let i = 0; i < proofs; i++) {
-    if (!decide(circuit, slice(circuit.field, verifiers, i * length, (i + 1) * length)))
+    if (!decide(circuit, block(circuit.field, verifiers, i, length)))
       throw rejected('proof', 'the proof of this report does not hold')
   }
   if (!usesJointRand(parameters)) return new Uint8Array(0)

@@ -1,6 +1,5 @@
 // The circuits: numbers in bits, what each accepts, and the proof system against another author's (draft-08).
 import { Prio3Count as OtherCount, Prio3SumVec as OtherSumVec } from '@divviup/prio3'
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Circuit } from '../../src/vdaf/circuit.ts'
 import { bitWeights, rangeBits } from '../../src/vdaf/circuits/bits.ts'
@@ -12,14 +11,15 @@ import { sumVec } from '../../src/vdaf/circuits/sum-vec.ts'
 import { concat, decode, encode, type Vector } from '../../src/vdaf/field.ts'
 import { field64, field128 } from '../../src/vdaf/field-kernel.ts'
 import { decide, flpLengths, prove, query } from '../../src/vdaf/flp.ts'
+import { expandIntoVector } from '../../src/vdaf/xof.ts'
 
-const randomVector = (circuit: Circuit<never, unknown>, length: number): Vector =>
-  encode(
-    circuit.field,
-    fc
-      .sample(fc.bigInt({ min: 2n, max: circuit.field.modulus - 1n }), { numRuns: Math.max(1, length) })
-      .slice(0, length),
-  )
+/** Uniform elements: fast-check would favour edges, which are roots of unity. */
+const randomVector = ({ field }: Circuit<never, unknown>, length: number): Vector =>
+  expandIntoVector(field, length, {
+    seed: crypto.getRandomValues(new Uint8Array(32)),
+    tag: new Uint8Array(8),
+    binder: new Uint8Array(0),
+  })
 
 /** Whether the proof system accepts an encoded measurement, in one share or split into three. */
 function accepts(

@@ -14,7 +14,7 @@ import {
   prio3MultihotCountVecWithMultiproof,
   prio3Sum,
 } from '../../src/vdaf/instances.ts'
-import type { Parameters } from '../../src/vdaf/prio3.ts'
+import type { Parameters } from '../../src/vdaf/parameters.ts'
 import { RejectedReport } from '../../src/vdaf/rejection.ts'
 
 const options = { length: 6, maxWeight: 2, chunkLength: 3 }

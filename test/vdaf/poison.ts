@@ -8,7 +8,7 @@ import { flpLengths, prove } from '../../src/vdaf/flp.ts'
 import { prio3MultihotCountVec, prio3MultihotCountVecWithMultiproof } from '../../src/vdaf/instances.ts'
 import { jointRandSeed, jointRands } from '../../src/vdaf/joint-randomness.ts'
 import { type MultihotVdafOptions, multihotVdaf } from '../../src/vdaf/multihot-vdaf.ts'
-import type { Parameters } from '../../src/vdaf/prio3.ts'
+import type { Parameters } from '../../src/vdaf/parameters.ts'
 import { RejectedReport } from '../../src/vdaf/rejection.ts'
 import { type Sharded, shard } from '../../src/vdaf/shard.ts'
 
