@@ -8,7 +8,6 @@ import { writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
 import { composedMu, epsilonOf } from '../privacy/accountant.ts'
-import type { MechanismEvent } from '../privacy/events.ts'
 import { normalCdf } from '../privacy/special.ts'
 import { seededRandom } from '../random.ts'
 import { infinityAsText } from '../report/json.ts'
@@ -68,6 +67,8 @@ export interface CorpusAudit {
   readonly control: { readonly canaries: number } & Readonly<Record<MembershipAttack, MembershipResult>>
 }
 
+type PairedScores = Record<MembershipAttack, PairedScore[]>
+
 const CONFIDENCE = 0.95
 const POWER = 0.8
 const ATTACKS = Object.keys(MEMBERSHIP_ATTACKS) as MembershipAttack[]
@@ -80,9 +81,12 @@ export async function auditCorpora(loaded: LoadedConfig, options: CorpusAuditOpt
   requireEnough(options)
   const random = seededRandom(config.seed, 'corpus-audit')
   const rows = await simulationRows(loaded, options.signal)
-  const noise = planNoise(config)
-  const mechanisms: MechanismEvent[] = Array.from({ length: noise.releases }, () => noise.mechanism)
-  const mu = composedMu(mechanisms)
+  if (rows.length < 2 * canaries) {
+    throw new PretextError(
+      `expected at least ${2 * canaries} texts to make ${canaries} canaries for each run of a pair, got fewer`,
+      { code: 'data', hint: 'use fewer canaries (--canaries), or more texts' },
+    )
+  }
   const embedder = await openEmbedder(loaded, { onEvent })
   // Never below the run folder: what lies here are the texts themselves. Other users cannot read it, and it goes away.
   const scratch = await mkdtemp(join(tmpdir(), 'pretext-audit-'))
@@ -92,7 +96,7 @@ export async function auditCorpora(loaded: LoadedConfig, options: CorpusAuditOpt
   let done = 0
   const warned = new Set<string>()
   try {
-    const onePair = async (name: string, leak: boolean): Promise<Record<MembershipAttack, PairedScore[]>> => {
+    const onePair = async (name: string, leak: boolean): Promise<PairedScores> => {
       const all = makeCanaries(rows, {
         count: 2 * canaries,
         words: canaryWords(loaded),
@@ -144,60 +148,72 @@ export async function auditCorpora(loaded: LoadedConfig, options: CorpusAuditOpt
     }
 
     const control = await onePair('leaking', true)
-    const measured: Record<MembershipAttack, PairedScore[]> = { ngram: [], nearest: [] }
+    const measured: PairedScores = { ngram: [], nearest: [] }
     for (let p = 1; p <= pairs; p++) {
       const scores = await onePair(`pair-${String(p).padStart(2, '0')}`, false)
       for (const attack of ATTACKS) measured[attack].push(...scores[attack])
     }
     onEvent({ type: 'stage-end', stage: 'audit', label })
 
-    // Two attacks share the chance of an error.
-    const alpha = (1 - CONFIDENCE) / ATTACKS.length
-    const results = {
-      ngram: membershipResult(measured.ngram, alpha),
-      nearest: membershipResult(measured.nearest, alpha),
-    }
-    const controls = {
-      ngram: membershipResult(control.ngram, alpha),
-      nearest: membershipResult(control.nearest, alpha),
-    }
-    const allowedAuc = mu === Number.POSITIVE_INFINITY ? 1 : normalCdf(mu / Math.SQRT2)
-    const lowest = Math.max(...ATTACKS.map((attack) => results[attack].low))
-    const audit: CorpusAudit = {
-      format: 'pretext-corpus-audit',
-      version: 1,
-      simulation: true,
-      banner: SIMULATION_BANNER,
-      verdict: !ATTACKS.some((attack) => controls[attack].low > 0.5)
-        ? 'blind'
-        : lowest > allowedAuc
-          ? 'above-claim'
-          : lowest > 0.5
-            ? 'within-claim'
-            : 'nothing-seen',
-      dataset: config.data.dataset,
-      seed: config.seed,
-      epsilon: epsilonOf(mechanisms, config.privacy.delta),
-      delta: config.privacy.delta,
-      pairs,
-      runs: total,
-      canariesInEachRun: canaries,
-      canaries: measured.ngram.length,
-      confidence: CONFIDENCE,
-      nullAuc: 0.5,
-      allowedAuc,
-      smallestSeenAuc: smallestSeen(measured.ngram.length, alpha, POWER),
-      power: POWER,
-      lowFpr: LOW_FPR,
-      attacks: results,
-      control: { canaries: control.ngram.length, ...controls },
-    }
+    const audit = summary(loaded, options, measured, control)
     await writeDurable(join(out, 'audit.json'), `${JSON.stringify(audit, infinityAsText, 2)}\n`)
     onEvent({ type: 'artefact', kind: 'audit', path: join(out, 'audit.json') })
     return audit
   } finally {
     await rm(scratch, { recursive: true, force: true })
     await embedder.dispose()
+  }
+}
+
+function summary(
+  { config }: LoadedConfig,
+  options: CorpusAuditOptions,
+  measured: PairedScores,
+  control: PairedScores,
+): CorpusAudit {
+  const noise = planNoise(config)
+  const mechanisms = Array.from({ length: noise.releases }, () => noise.mechanism)
+  const mu = composedMu(mechanisms)
+  // Two attacks share the chance of an error.
+  const alpha = (1 - CONFIDENCE) / ATTACKS.length
+  const results = {
+    ngram: membershipResult(measured.ngram, alpha),
+    nearest: membershipResult(measured.nearest, alpha),
+  }
+  const controls = {
+    ngram: membershipResult(control.ngram, alpha),
+    nearest: membershipResult(control.nearest, alpha),
+  }
+  const allowedAuc = mu === Number.POSITIVE_INFINITY ? 1 : normalCdf(mu / Math.SQRT2)
+  const lowest = Math.max(...ATTACKS.map((attack) => results[attack].low))
+  return {
+    format: 'pretext-corpus-audit',
+    version: 1,
+    simulation: true,
+    banner: SIMULATION_BANNER,
+    verdict: !ATTACKS.some((attack) => controls[attack].low > 0.5)
+      ? 'blind'
+      : lowest > allowedAuc
+        ? 'above-claim'
+        : lowest > 0.5
+          ? 'within-claim'
+          : 'nothing-seen',
+    dataset: config.data.dataset,
+    seed: config.seed,
+    epsilon: epsilonOf(mechanisms, config.privacy.delta),
+    delta: config.privacy.delta,
+    pairs: options.pairs,
+    runs: 2 * (options.pairs + 1),
+    canariesInEachRun: options.canaries,
+    canaries: measured.ngram.length,
+    confidence: CONFIDENCE,
+    nullAuc: 0.5,
+    allowedAuc,
+    smallestSeenAuc: smallestSeen(measured.ngram.length, alpha, POWER),
+    power: POWER,
+    lowFpr: LOW_FPR,
+    attacks: results,
+    control: { canaries: control.ngram.length, ...controls },
   }
 }
 

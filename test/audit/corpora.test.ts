@@ -72,10 +72,14 @@ describe('pretext audit --corpus', () => {
   it.each([
     [['--canaries', '7'], '--canaries expects an integer from 8 up, got 7'],
     [['--pairs', '0'], '--pairs expects an integer from 1 up, got 0'],
-  ])('%j is a wrong command line', async (more, message) => {
+    [
+      ['--canaries', '90'],
+      'expected at least 180 texts to make 90 canaries for each run of a pair, got fewer',
+    ],
+  ])('%j is refused', async (more, message) => {
     const { folder, config } = await simulation()
     const { code, stderr } = await runCli(['audit', config, '--corpus', ...more], { cwd: folder })
-    expect(code).toBe(2)
+    expect(code).toBe(message.startsWith('--') ? 2 : 4)
     expect(stderr).toContain(message)
   })
 })
