@@ -12,6 +12,9 @@ import type { Parameters } from '../../src/vdaf/parameters.ts'
 import { RejectedReport } from '../../src/vdaf/rejection.ts'
 import { type Sharded, shard } from '../../src/vdaf/shard.ts'
 
+/** Bits that one report's client flips before it starts on another. */
+const FLIPS = 40
+
 export interface Report extends Sharded {
   readonly nonce: Uint8Array
 }
@@ -126,6 +129,12 @@ export function poisoner(options: MultihotVdafOptions, random: Random) {
     }
     return withShares(report, leader)
   }
+  // All flips of one report are at different bits, so that none undoes another.
+  let flips = 0
+  let piled: { report: Report; leader: Uint8Array; order: readonly number[] } | undefined
+  const bitsOf = (report: Report): number[] =>
+    Array.from({ length: 8 * leaderOf(report).length }, (_, i) => i)
+
   const attacks: Record<string, () => Delivery> = {
     'one entry is a random element': () => {
       const at = places(1)[0] ?? 0
@@ -177,6 +186,17 @@ export function poisoner(options: MultihotVdafOptions, random: Random) {
     'one bit of the public share flipped': () => {
       const report = honest()
       return { report: { ...report, publicShare: changed(report.publicShare) } }
+    },
+    'bit after bit flipped in one report, as its client sees it refused': () => {
+      const round = flips++ % FLIPS
+      if (round === 0) {
+        const report = honest()
+        piled = { report, leader: leaderOf(report).slice(), order: random.sample(bitsOf(report), FLIPS) }
+      }
+      const bit = piled?.order[round] ?? 0
+      const { report = honest(), leader = new Uint8Array(0) } = piled ?? {}
+      leader[bit >> 3] = (leader[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+      return { report: withShares(report, leader.slice()) }
     },
     'replayed under another nonce': () => ({ report: { ...honest(), nonce: randomBytes(16) } }),
     'aggregators disagree on the nonce': () => ({ report: honest(), helper: { nonce: randomBytes(16) } }),
