@@ -62,7 +62,23 @@ export interface Evaluated {
   readonly html: string
 }
 
+/**
+ * Evaluates and writes the report. Throws PretextError; then nothing is written, but for the expand-only corpus, which is
+ * paid for and kept.
+ */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
+  try {
+    return await work(options)
+  } catch (error) {
+    if (options.signal?.aborted !== true) throw error
+    throw new PretextError('stopped; no report was written', {
+      code: 'interrupted',
+      hint: 'run the same command again; completions of the language model are kept',
+    })
+  }
+}
+
+async function work(options: EvaluateOptions): Promise<Evaluated> {
   const { signal, seed = 0, sample = 2000, resamples = 1000, neighbours = 3, sequenceTokens = 64 } = options
   const warnings: string[] = []
   const onEvent: OnEvent = (event) => {
@@ -75,6 +91,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   const models = await Promise.all((options.models ?? []).map(namedModel))
   const groups = groupsOf(options, loaded, models)
   const inputs = await readInputs(loaded, signal)
+  if (inputs.clients === undefined) {
+    const message =
+      'the private texts are not here, so that nobody checked that the consented clients are others'
+    onEvent({ type: 'warning', message })
+  }
   const real = referenceOf(inputs, loaded, options)
   const labels = groups.has('classifier') ? (loaded.config.evolution.labels?.values ?? []) : []
   const rows = referenceRows(real, { labelled: labels.length > 0 })
