@@ -20,6 +20,8 @@ const MOST_CELLS = 2 ** 21
 const MOST_POINTS = 2 ** 20
 /** Cells of the first look at a mechanism. */
 const ROUGH = 500
+/** Mass beyond the computed range, where no delta is given to compare it with: the smallest delta that is answered. */
+const TAIL = 1e-20
 
 export interface Bounds {
   /** The truth is not below this, ... */
@@ -82,8 +84,11 @@ function deltaFrom(
   if (terms.length === 0) return { lower: 0, upper: 0 }
   if (hasExact(terms)) return { lower: 1, upper: 1 }
   return worst(terms, sides, (direction, side) => {
-    const rough = roughly(terms, direction, 1e-20)
+    const rough = roughly(terms, direction, TAIL)
     const at = saddle(rough, (theta) => rough.logMoment(theta) - theta * epsilon)
+    // Far above all losses nothing is left to sum; the moments of the rough lattice, which is one from above, bound it.
+    const chernoff = Math.min(1, Math.exp(at.value) + TAIL)
+    if (chernoff < 2 * TAIL) return side === 'above' ? chernoff : 0
     const sum = sumAround(terms, direction, rough, epsilon, at.theta, side)
     return sum.delta(epsilon, side)
   })

@@ -131,6 +131,45 @@ describe('account', () => {
     )
     expect(back.noiseMultiplier).toBeCloseTo(10.485695549, 6)
   })
+
+  it('prints both adjacencies, both viewers and every accountant that applies', async () => {
+    const sampled = ['--noise', '2', '--rounds', '11', '--delta', '3e-6', '--sampling-rate', '0.1']
+    const poisson = JSON.parse((await run('account', ...sampled, '--json')).stdout)
+    expect(poisson.outside.addRemove).toBeCloseTo(0.918507, 5)
+    expect(poisson.coordinator.addRemove).toBeGreaterThan(8)
+    expect(poisson.accountants).toMatchObject({ analytic: null, zcdp: null })
+    expect(poisson.accountants.rdp).toBeCloseTo(1.059673, 4)
+    const fixed = await run('account', ...sampled, '--sampling', 'fixed')
+    expect(fixed.stdout).toMatch(/outside: does not see who took part +- +1\.7288\d\d\n/)
+    const plain = await run('account', '--noise', '11.3', '--rounds', '11', '--delta', '3e-6')
+    expect(plain.stdout).toMatch(/everybody +1\.188956 +1\.737271/)
+    expect(plain.stdout).toMatch(
+      /analytic +1\.188956\n *pld +1\.18895\d\n *rdp +1\.287481\n *zcdp +1\.287481/,
+    )
+  })
+
+  it.each([
+    ['--noise 1 --rounds 3 --delta 2', '--delta must lie strictly between 0 and 1, got 2'],
+    ['--noise 1 --rounds 2.5 --delta 1e-5', '--rounds must be a positive integer, got 2.5'],
+    ['--noise 0 --rounds 3 --delta 1e-5', '--noise must be a number greater than 0, got 0'],
+    ['--rounds 3 --delta 1e-5', 'expected either --noise or --epsilon'],
+    [
+      '--noise 1 --rounds 3 --delta 1e-5 --sampling-rate 1.5',
+      '--sampling-rate must be greater than 0 and at most 1, got 1.5',
+    ],
+    [
+      '--noise 1 --rounds 3 --delta 1e-5 --sampling-rate 0.5 --accountant analytic',
+      '--accountant analytic cannot answer: expected Gaussian releases without sampling, got gaussian in poissonSampled',
+    ],
+    [
+      '--noise 1 --rounds 3 --delta 1e-5 --sampling-rate 0.5 --adjacency substitution',
+      '--sampling poisson is accounted under add-remove adjacency, got --adjacency substitution',
+    ],
+  ])('%s: %s', async (line, message) => {
+    const { code, stderr } = await run('account', ...line.split(' '))
+    expect(code).toBe(2)
+    expect(stderr).toContain(message)
+  })
 })
 
 describe('runs, report and ledger', () => {
