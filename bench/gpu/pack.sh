@@ -11,7 +11,7 @@ cp -r package.json bin dist configs trainer bench "$out/app/"
 find "$out/app" \( -name '*.map' -o -name '*.d.ts' -o -name __pycache__ \) -prune -exec rm -rf {} +
 mkdir -p "$out/app/data" "$out/app/runs/gpu" && cp -r data/public "$out/app/data/" && cp -r runs/gpu/debian "$out/app/runs/gpu/"
 # Every package that production needs but those that this experiment never loads; no types, maps or other systems' binaries.
-skip='^(onnxruntime-web|@img/sharp.*|@libsql/.*|libsql|pg|gpt-tokenizer|@types/.*)$'
+skip='^(onnxruntime-web|@img/sharp.*|@libsql/.*|libsql|gpt-tokenizer|@types/.*)$'
 (cd node_modules && node -e '
   const { existsSync, readFileSync } = require("fs")
   const skip = new RegExp(process.argv[1])
@@ -28,10 +28,14 @@ skip='^(onnxruntime-web|@img/sharp.*|@libsql/.*|libsql|pg|gpt-tokenizer|@types/.
       ! -path '*/darwin/*' ! -path '*/win32/*' ! -path '*/arm64/*' ! -name '*.min.*' ! -name '*.web.*'
   done | tar cf - -T -) | tar xf - -C "$out/app/node_modules"
 find "$out/app/node_modules/@huggingface/transformers" -type f ! -name package.json ! -name 'transformers.node.mjs' -delete
-# transformers.js imports sharp for pictures; there are none.
-rm -rf "$out/app/node_modules/sharp" && mkdir -p "$out/app/node_modules/sharp"
-echo '{"name":"sharp","version":"0.0.0","type":"module","main":"index.js"}' >"$out/app/node_modules/sharp/package.json"
-echo 'export default () => { throw new Error("no pictures here") }' >"$out/app/node_modules/sharp/index.js"
+# Imported and never called here: pictures (by transformers.js), and the coordinator's database, whose binary is large.
+stub() {
+  rm -rf "$out/app/node_modules/$1" && mkdir -p "$out/app/node_modules/$1"
+  echo "{\"name\":\"$1\",\"version\":\"0.0.0\",\"type\":\"module\",\"exports\":\"./index.js\"}" >"$out/app/node_modules/$1/package.json"
+  echo "$2 { throw new Error('$1 was not packed') }" >"$out/app/node_modules/$1/index.js"
+}
+stub sharp 'export default function sharp()'
+stub @libsql/client 'export function createClient()'
 cp -r "$cache/models/all-MiniLM-L6-v2" "$out/cache/models/"
 cp "$(command -v node)" "$out/bin/node"
 [ -d "$tree/.whl" ] && cp "$tree"/.whl/*.whl "$out/wheels/"

@@ -17,10 +17,11 @@ install)
   ;;
 serve)
   cd "$app/bench/gpu" || exit 1
-  setsid nohup "$PRETEXT_PYTHON" serve.py "${@:2}" >"$WORK/serve.log" 2>&1 </dev/null &
+  setsid nohup nice -n "${NICE:--5}" "$PRETEXT_PYTHON" serve.py "${@:2}" >"$WORK/serve.log" 2>&1 </dev/null &
   echo $! >"$WORK/serve.pid"
   for _ in $(seq 120); do
     (exec 3<>/dev/tcp/127.0.0.1/8000) 2>/dev/null && log "serving" && exit 0
+    [ "${WAIT:-1}" = 0 ] && exit 0
     kill -0 "$(cat "$WORK/serve.pid")" 2>/dev/null || break
     sleep 1
   done
@@ -30,9 +31,9 @@ generate)
   cd "$app" || exit 1
   shares=${2:-9}
   for i in $(seq "$shares"); do
-    # Neighbouring cells overlap on the cores: each waits for the server while another embeds.
-    from=$(((i - 1) * 2 % cores)) to=$(((i - 1) * 2 % cores + (cores > 3 ? 3 : cores - 1)))
-    [ "$to" -ge "$cores" ] && to=$((cores - 1))
+    # Two cores each: more threads than cores spin on each other, and the embedder falls to a third of its speed.
+    from=$((shares > 1 ? (i - 1) * (cores - 2) / (shares - 1) : 0)) to=$((from + 1))
+    [ "$cores" -lt 2 ] && from=0 to=0
     setsid nohup taskset -c "$from-$to" node bin/pretext.js batch "$batch" --share "$i/$shares" >"$WORK/share-$i.log" 2>&1 </dev/null &
     echo $! >"$WORK/share-$i.pid"
   done

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# What the corpora are worth: training and evaluation on the machine of run.sh, after its cells or beside them.
+#   train.sh base      public pre-training of the 14M model, for each seed
+#   train.sh expand    the corpora without votes (asks the server), with fidelity of all corpora
+#   train.sh small     the 14M models: on each run's corpus, on the corpora without votes, on private texts (the ceiling)
+#   train.sh large M   LoRA of model M (a GGUF or a folder; not the generator) on the same corpora, seed 1
+#   train.sh tell KIND next tokens of the held-out clients, for KIND small or large
+# JOBS at once; what is done is not done again.
+set -uo pipefail
+: "${WORK:=/tmp/work}" "${JOBS:=8}" "${SEEDS:=1 2 3}" "${TRAIN:=}" "${BASE:=}" "${LARGE:=--epochs 2 --batch 128}"
+app=$WORK/app
+: "${RUNS:=$app/runs/gpu/batch/jobs}" "${MODELS:=$WORK/models}" "${DATA:=$app/runs/gpu/debian}" "${PUBLIC:=$WORK/passages.jsonl}"
+export PATH=$WORK/bin:$PATH PRETEXT_CACHE=$WORK/cache PRETEXT_OFFLINE=1 PYTHONPATH=$WORK/site OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+export PRETEXT_PYTHON=${PRETEXT_PYTHON:-$(command -v python3)} TOKENIZERS_PARALLELISM=false
+consented="--set data.consented.path=$DATA/heldout.jsonl --set data.consented.client=client"
+mkdir -p "$MODELS/log" && cd "$app" || exit 1
+log() { echo "$(date +%T) $*"; }
+
+# name command...: one line of the list of jobs; its output goes to a log, its last line is shown.
+queue() { printf '%s\t%s\n' "$1" "${*:2}" >>"$list"; }
+run_all() {
+  [ -s "$list" ] && tr '\n' '\0' <"$list" | xargs -0 -P "$JOBS" -I{} bash -c '
+    IFS=$'"'\t'"' read -r name command <<<"$1"; began=$SECONDS
+    if eval "$command" >"'"$MODELS"'/log/$name.log" 2>&1; then how=done; else how=FAILED; fi
+    echo "$(date +%T) $name $how in $((SECONDS - began)) s: $(grep -vE "^ *$" "'"$MODELS"'/log/$name.log" | tail -n 1 | cut -c1-150)"' _ {}
+  rm -f "$list"
+}
+list=$(mktemp)
+pretext="node bin/pretext.js"
+
+ceiling() { # as many texts of a client as it may vote with, from the clients who vote
+  [ -s "$MODELS/private.jsonl" ] || node -e '
+    const [file, most] = process.argv.slice(1)
+    const seen = {}
+    for (const line of require("fs").readFileSync(file, "utf8").trim().split("\n")) {
+      const { client, text } = JSON.parse(line)
+      seen[client] = (seen[client] ?? 0) + 1
+      if (seen[client] <= most) console.log(JSON.stringify({ text }))
+    }' "$DATA/clients.jsonl" 8 >"$MODELS/private.jsonl"
+}
+
+corpora() { # arm seed path, one a line
+  local run arm seed
+  for run in "$RUNS"/*/run; do
+    [ -s "$run/synthetic.jsonl" ] || continue
+    arm=$(basename "$(dirname "$run")") seed=${arm##*seed-} arm=${arm%_seed-*}
+    echo "${arm#votes-} $seed $run"
+    [ -s "$run/evaluation/expand-only.jsonl" ] && echo "expand-only $seed $run/evaluation/expand-only.jsonl"
+  done
+  ceiling
+  for seed in $SEEDS; do echo "private $seed $MODELS/private.jsonl"; done
+}
+
+case $1 in
+base)
+  for seed in $SEEDS; do
+    [ -d "$MODELS/public-$seed/model" ] ||
+      queue "public-$seed" "$pretext train --out $MODELS/public-$seed --seed $seed --pretrain $PUBLIC data/public/texts.jsonl --no-gguf $BASE"
+  done
+  run_all
+  ;;
+expand)
+  for run in "$RUNS"/*/run; do
+    [ -s "$run/synthetic.jsonl" ] && [ ! -s "$run/evaluation/evaluation.json" ] || continue
+    more= && [[ $run == *"${EXPAND:-eps-inf}"* ]] && more=--expand-only
+    queue "fidelity-$(basename "$(dirname "$run")")" "$pretext evaluate $run $consented --metrics fidelity --metrics diversity $more ${EVALUATE:-}"
+  done
+  run_all
+  ;;
+small)
+  corpora | while read -r arm seed path; do
+    [ -d "$MODELS/small_$arm-$seed/model" ] ||
+      queue "small_$arm-$seed" "$pretext train $path --from $MODELS/public-$seed --out $MODELS/small_$arm-$seed --seed $seed --no-gguf $TRAIN"
+  done
+  run_all
+  ;;
+large)
+  corpora | awk '$2 == 1' | while read -r arm seed path; do
+    [ -d "$MODELS/large_$arm-$seed/model" ] ||
+      queue "large_$arm-$seed" "$pretext finetune $path --model $2 --out $MODELS/large_$arm-$seed --seed $seed --no-gguf $LARGE"
+  done
+  [ -d "$MODELS/large_public-1/model" ] ||
+    queue "large_public-1" "$pretext finetune data/public/texts.jsonl --model $2 --out $MODELS/large_public-1 --seed 1 --no-gguf $LARGE"
+  run_all
+  ;;
+tell)
+  run=$(for r in "$RUNS"/*/run; do [ -s "$r/synthetic.jsonl" ] && echo "$r"; done | head -1)
+  arms=$(cd "$MODELS" && ls -d "${2}"_*-[0-9] | sed -E "s/^${2}_(.*)-[0-9]$/\1/" | sort -u)
+  [ "$2" = small ] && arms="$arms public"
+  for arm in $arms; do
+    prefix=${2}_ && [ "$2 $arm" = "small public" ] && prefix=
+    models=$(for m in "$MODELS/$prefix$arm"-[0-9]; do [ -d "$m/model" ] && echo "--model ${arm//./_}=$m"; done | tr '\n' ' ')
+    [ -n "$models" ] || continue
+    queue "tell-$2-$arm" "$pretext evaluate $run $consented --metrics next-token $models --out $MODELS/evaluation-$2-$arm ${EVALUATE:-}"
+  done
+  run_all
+  grep -h -A6 'accuracy' "$MODELS"/log/tell-"$2"-*.log
+  ;;
+collect) # figures and cards, and the smallest weights that show them
+  tar cJf "$2/models.tar.xz" -C "$(dirname "$MODELS")" --exclude='*.safetensors' --exclude=tokenizer.json --exclude=private.jsonl "$(basename "$MODELS")"
+  ls -la "$2"
+  ;;
+*)
+  sed -n '2,9p' "$0"
+  exit 64
+  ;;
+esac
