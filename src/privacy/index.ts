@@ -55,4 +55,11 @@ export { rdp, renyiDivergence } from './rdp.ts'
 export type { RenyiCurve } from './renyi.ts'
 export { type Rational, rationalAtLeast, roundedGaussian } from './rounded-gaussian.ts'
 export { type Adjacency, type PrivacyUnit, sensitivityFactor } from './units.ts'
+export {
+  type EpsilonByAdjacency,
+  eventsSeen,
+  type SampledReleases,
+  type ViewerEpsilons,
+  viewerEpsilons,
+} from './viewers.ts'
 export { zcdp } from './zcdp.ts'
