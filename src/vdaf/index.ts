@@ -4,6 +4,7 @@ export type { Sizes } from './codec.ts'
 export {
   prio3Count,
   prio3Histogram,
+  prio3L1BoundSum,
   prio3MultihotCountVec,
   prio3MultihotCountVecWithMultiproof,
   prio3Sum,

@@ -1,6 +1,7 @@
 // The variants of Prio3 in the VDAF draft (section 7.4), with their identifiers and fields.
 import { count } from './circuits/count.ts'
 import { type HistogramOptions, histogram } from './circuits/histogram.ts'
+import { type L1BoundSumOptions, l1BoundSum } from './circuits/l1-bound-sum.ts'
 import { type MultihotOptions, multihotCountVec } from './circuits/multihot-count-vec.ts'
 import { sum } from './circuits/sum.ts'
 import { type SumVecOptions, sumVec } from './circuits/sum-vec.ts'
@@ -40,6 +41,11 @@ export function prio3MultihotCountVec({
   ...options
 }: Shares & MultihotOptions) {
   return prio3({ id: 5, circuit: multihotCountVec(field, options), shares, proofs: 1 })
+}
+
+/** Of draft-ietf-ppm-l1-bound-sum. */
+export function prio3L1BoundSum({ shares = 2, field = field128, ...options }: Shares & L1BoundSumOptions) {
+  return prio3({ id: 7, circuit: l1BoundSum(field, options), shares, proofs: 1 })
 }
 
 /** The draft's experimental variant: three proofs over the smaller field. */

@@ -7,7 +7,10 @@ const counting = (length: number, from = 0): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (from + i) % 256)
 const hex = (data: Uint8Array): string => Buffer.from(data).toString('hex')
 
-type Parameters = Pick<TestVector, 'shares' | 'length' | 'max_measurement' | 'max_weight' | 'chunk_length'>
+type Parameters = Pick<
+  TestVector,
+  'shares' | 'length' | 'max_measurement' | 'max_weight' | 'max_value' | 'chunk_length'
+>
 
 function make(name: string, parameters: Parameters, measurements: readonly unknown[]): TestVector {
   const vdaf = instanceOf(name, parameters)
@@ -91,6 +94,10 @@ const vectors: Record<string, TestVector> = {
     [[0, 1, 1]],
   ),
   Prio3Histogram: make('Prio3Histogram', { shares: 2, length: 5, chunk_length: 2 }, [0, 4, 4]),
+  Prio3L1BoundSum: make('Prio3L1BoundSum', { shares: 2, length: 3, max_value: 6, chunk_length: 2 }, [
+    [1, 2, 3],
+    [0, 6, 0],
+  ]),
   Prio3MultihotCountVec: make('Prio3MultihotCountVec', multihot, bits),
   Prio3MultihotCountVecWithMultiproof: make('Prio3MultihotCountVecWithMultiproof', multihot, bits),
 }

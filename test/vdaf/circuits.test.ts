@@ -5,6 +5,7 @@ import type { Circuit } from '../../src/vdaf/circuit.ts'
 import { bitWeights, rangeBits } from '../../src/vdaf/circuits/bits.ts'
 import { count } from '../../src/vdaf/circuits/count.ts'
 import { histogram } from '../../src/vdaf/circuits/histogram.ts'
+import { l1BoundSum } from '../../src/vdaf/circuits/l1-bound-sum.ts'
 import { multihotCountVec } from '../../src/vdaf/circuits/multihot-count-vec.ts'
 import { sum } from '../../src/vdaf/circuits/sum.ts'
 import { sumVec } from '../../src/vdaf/circuits/sum-vec.ts'
@@ -122,6 +123,22 @@ describe.each([field64, field128])('circuits over $name', (field) => {
         [-1, 0, 0, 0, -1, 0],
       ],
     ],
+    [
+      // Weights of a number: 1, 1; two entries and their sum.
+      'L1BoundSum',
+      l1BoundSum(field, { length: 2, maxValue: 2, chunkLength: 3 }),
+      [
+        [0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 1, 1],
+        [1, 0, 0, 1, 1, 1],
+      ],
+      [
+        [1, 1, 1, 0, 1, 1],
+        [1, 1, 1, 0, 2, 1],
+        [1, 0, 0, 0, 1, 1],
+        [2, -1, 0, 0, 1, 0],
+      ],
+    ],
   ]
 
   it.each(cases)(
@@ -144,6 +161,9 @@ describe.each([field64, field128])('circuits over $name', (field) => {
     expect(() => sumVec(field, { length: 2, maxMeasurement: 3, chunkLength: 1 }).encode([1])).toThrow(
       new RangeError('expected 2 integers, got 1'),
     )
+    const bounded = l1BoundSum(field, { length: 2, maxValue: 3, chunkLength: 1 })
+    expect(() => bounded.encode([2, 2])).toThrow(new RangeError('expected a sum of at most 3, got 4'))
+    expect(() => bounded.encode([4, 0])).toThrow('expected integers from 0 to 3, got one outside')
     expect(() => count(field).encode(2)).toThrow('expected integers from 0 to 1')
   })
 

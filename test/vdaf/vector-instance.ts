@@ -3,6 +3,7 @@ import type { Field } from '../../src/vdaf/field.ts'
 import {
   prio3Count,
   prio3Histogram,
+  prio3L1BoundSum,
   prio3MultihotCountVec,
   prio3MultihotCountVecWithMultiproof,
   prio3Sum,
@@ -36,6 +37,7 @@ export interface TestVector {
   readonly length?: number
   readonly max_measurement?: number
   readonly max_weight?: number
+  readonly max_value?: number
   readonly chunk_length?: number
   readonly operations: readonly Operation[]
   readonly reports: readonly VectorReport[]
@@ -49,7 +51,10 @@ export type AnyPrio3 = Prio3<any, unknown>
 /** The instance that a vector of this name was made with; `field` replaces the arithmetic. */
 export function instanceOf(
   name: string,
-  vector: Pick<TestVector, 'shares' | 'length' | 'max_measurement' | 'max_weight' | 'chunk_length'>,
+  vector: Pick<
+    TestVector,
+    'shares' | 'length' | 'max_measurement' | 'max_weight' | 'max_value' | 'chunk_length'
+  >,
   field: (name: 'Field64' | 'Field128') => Field | undefined = () => undefined,
 ): AnyPrio3 {
   const over = (fieldName: 'Field64' | 'Field128') => {
@@ -70,6 +75,14 @@ export function instanceOf(
       return prio3SumVec({ shares, length, maxMeasurement, chunkLength, ...over('Field128') })
     case 'Prio3SumVecWithMultiproof':
       return prio3SumVecWithMultiproof({ shares, length, maxMeasurement, chunkLength, ...over('Field64') })
+    case 'Prio3L1BoundSum':
+      return prio3L1BoundSum({
+        shares,
+        length,
+        maxValue: vector.max_value ?? 0,
+        chunkLength,
+        ...over('Field128'),
+      })
     case 'Prio3Histogram':
       return prio3Histogram({ shares, length, chunkLength, ...over('Field128') })
     case 'Prio3MultihotCountVec':

@@ -1,7 +1,7 @@
 // MultihotCountVec of the VDAF draft (section 7.4.5): each client sends a vector of bits with at most `maxWeight` ones. Such a
 // vector has L1 norm <= maxWeight and L2 norm <= sqrt(maxWeight); the sum counts the ones in each place.
 import type { Circuit } from '../circuit.ts'
-import { encode, type Field, slice } from '../field.ts'
+import { concat, encode, type Field, slice } from '../field.ts'
 import { bitCheck, bitWeights, encodeBits, positive, rangeBits } from './bits.ts'
 
 export interface MultihotOptions {
@@ -34,17 +34,9 @@ export function multihotCountVec(
       const encoded = encodeBits(field, bits)
       const weight = Array.from(bits, Number).reduce((sum, bit) => sum + bit, 0)
       if (weight > maxWeight) throw new RangeError(`expected at most ${maxWeight} ones, got ${weight}`)
-      const out = new Uint8Array(check.measurementLength * field.size)
-      out.set(encoded)
-      out.set(encodeBits(field, rangeBits(weight, maxWeight)), encoded.length)
-      return out
+      return concat(encoded, encodeBits(field, rangeBits(weight, maxWeight)))
     },
-    checks: (measurement, outputs) => {
-      const out = new Uint8Array(2 * field.size)
-      out.set(sum(outputs))
-      out.set(field.dot(measurement, difference), field.size)
-      return out
-    },
+    checks: (measurement, outputs) => concat(sum(outputs), field.dot(measurement, difference)),
     truncate: (measurement) => slice(field, measurement, 0, length).slice(),
     decode: (sums) => [...sums],
   }
