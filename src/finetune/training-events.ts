@@ -55,6 +55,9 @@ export function trainingEvents(onEvent: OnEvent): {
           onEvent({ type: 'note', message })
           return
         }
+        case 'checkpoint':
+          onEvent({ type: 'artefact', kind: 'checkpoint', path: event.path })
+          return
         default:
           return
       }

@@ -3,8 +3,11 @@ import { resolve } from 'node:path'
 import { expect, it } from 'vitest'
 import { python } from './python.ts'
 
-it('the parts of the trainer keep their promises', { timeout: 900_000 }, async () => {
-  const { code, stderr } = await python([resolve(import.meta.dirname, 'test_trainer.py'), '-v'])
+it.each([
+  ['the parts of the trainer', 'test_trainer.py'],
+  ['whole trainings', 'test_training.py'],
+])('%s keep their promises', { timeout: 900_000 }, async (_, file) => {
+  const { code, stderr } = await python([resolve(import.meta.dirname, file), '-v'])
   expect(stderr).toMatch(/Ran \d\d tests/)
   expect(code, stderr.slice(-6000)).toBe(0)
 })

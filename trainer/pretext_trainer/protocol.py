@@ -2,14 +2,17 @@
 import json
 from pathlib import Path
 
-from jsonschema import Draft202012Validator
-
 from .failure import Failure
 
 SCHEMA = json.loads(Path(__file__).with_name("protocol.schema.json").read_text("utf-8"))
 
 
 def _faults(schema: dict, value: object) -> list[str]:
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError:
+        # A Python that the user named may lack it; the other side checks every job and every event too.
+        return []
     # Where and which rule, never the value: jsonschema's own messages quote what they check.
     errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: list(map(str, e.absolute_path)))
     return [f"{'.'.join(map(str, e.absolute_path)) or 'the whole'} ({e.validator})" for e in errors]

@@ -91,6 +91,8 @@ def checkpoint(wanted: dict, dtype: torch.dtype, **more: object) -> Start:
     if absent or told.get("mismatched_keys"):
         bad = absent[0] if absent else str(sorted(told["mismatched_keys"])[0])
         raise Failure("config", f"{wanted['model']}: its weights are not those of its config.json ({bad} does not fit)")
+    if source == "gguf":
+        model = _plain(model, dtype)
     rows = model.get_input_embeddings().weight.shape[0]
     if source == "gguf" and rows < len(tokenizer) <= rows + 8:
         # Special tokens that Transformers adds while it reads a GGUF; no text is ever made of them.
@@ -103,6 +105,17 @@ def checkpoint(wanted: dict, dtype: torch.dtype, **more: object) -> Start:
             "use the tokenizer that the model was trained with",
         )
     return Start(model, tokenizer, dequantised=source == "gguf")
+
+
+def _plain(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """The same weights without the mark that they were quantised, which would keep the model from being saved."""
+    config = model.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    plain.load_state_dict(model.state_dict())
+    plain.generation_config = model.generation_config
+    return plain
 
 
 def _check_architecture(name: str, where: dict, called: str) -> None:

@@ -1,6 +1,5 @@
 # The job "train": from a start, through its stages (public pre-training, then the corpus), to a folder with the model.
 # Killed anywhere, the same job with resume goes on behind its last checkpoint.
-import hashlib
 import json
 import os
 import shutil
@@ -8,14 +7,13 @@ from pathlib import Path
 
 import torch
 
-from . import gguf_file, start as starts
+from . import start as starts
 from .channel import Channel
 from .check import versions
 from .checkpoints import Checkpoints, write_aside
 from .failure import Failure
 from .learn import Learner, Sequences, Stage
 from .place import Place
-from .step import predicted_tokens
 from .texts import fingerprint, hold_out, read_texts
 from .tokens import encode
 
@@ -250,6 +248,11 @@ def _write_model(job: dict, start: starts.Start, model, place: Place, channel: C
 
 
 def _write_gguf(model, tokenizer, out: Path, channel: Channel) -> Path | None:
+    try:
+        from . import gguf_file
+    except ImportError:
+        channel.warning("no GGUF is written: the Python package gguf is not installed")
+        return None
     reason = gguf_file.why_not(model, tokenizer)
     if reason is not None:
         channel.warning(f"no GGUF is written: {reason}; the folder model/ can be used with Transformers")
