@@ -85,8 +85,11 @@ export function epsilonOf(
 
 /**
  * Epsilon of releases whose noise may have been chosen after seeing earlier ones, to be held against a budget that was fixed
- * before the first: while it does not exceed `budget.epsilon`, everything released is (budget.epsilon, budget.delta)-DP. By
- * GDP for Gaussian releases, by RDP at one order that depends on the budget alone for all others. Never by PLD.
+ * before the first: while it does not exceed `budget.epsilon`, everything released is (budget.epsilon, budget.delta)-DP.
+ * By GDP for Gaussian releases, by RDP at one order that depends on the budget alone for all others. Never by PLD.
+ * The first event decides which of the two, since it was chosen before anything was seen: going from one to the other on
+ * the way would be a choice of the theorem by the data, and each theorem pays its own delta. Throws PretextError `ledger`
+ * where the first is Gaussian and a later one is not.
  */
 export function filterEpsilon(
   events: Iterable<MechanismEvent>,
@@ -94,8 +97,13 @@ export function filterEpsilon(
   adjacency: Adjacency = 'add-remove',
 ): number {
   const all = [...events]
-  if (analytic.refusal(all, adjacency) === undefined) return analytic.epsilon(all, budget.delta, adjacency)
-  return filterRdp(all, budget, adjacency)
+  if (analytic.refusal(all.slice(0, 1), adjacency) !== undefined) return filterRdp(all, budget, adjacency)
+  const refusal = analytic.refusal(all, adjacency)
+  if (refusal === undefined) return analytic.epsilon(all, budget.delta, adjacency)
+  throw new PretextError(`a budget that began with Gaussian releases pays for no others: ${refusal}`, {
+    code: 'ledger',
+    hint: 'charge other mechanisms to a ledger of their own, with a part of the budget (epsilons and deltas add up)',
+  })
 }
 
 /** sqrt(sum of 1 / noiseMultiplier^2) of Gaussian releases without sampling; Infinity after a release without noise. */

@@ -174,9 +174,12 @@ describe('between accountants', () => {
     ])
     const plain = [times(10, gaussian(5))]
     expect(filterEpsilon(plain, budget)).toBe(analytic.epsilon(plain, 1e-6))
-    const mixed = [...plain, times(5, poisson(0.1, 2))]
+    const mixed = [times(5, poisson(0.1, 2)), ...plain]
     expect(filterEpsilon(mixed, budget)).toBeGreaterThanOrEqual(rdp.epsilon(mixed, 1e-6) * (1 - 1e-9))
     expect(filterEpsilon(mixed, budget)).toBeLessThan(rdp.epsilon(mixed, 1e-6) * 1.1)
+    expect(() => filterEpsilon([...plain, poisson(0.1, 2)], budget)).toThrow(
+      'a budget that began with Gaussian releases pays for no others',
+    )
     expect(filterEpsilon([{ type: 'exact' }], budget)).toBe(Number.POSITIVE_INFINITY)
   })
 })

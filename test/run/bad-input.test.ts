@@ -272,13 +272,13 @@ describe('command line', () => {
     [['account', '--delta', '1e-5', '--rounds', '3'], 2, /expected either --noise or --epsilon/],
     [
       ['account', '--noise', '0', '--delta', '1e-5', '--rounds', '3'],
-      3,
-      /noiseMultiplier must be greater than 0, got 0/,
+      2,
+      /--noise must be a number greater than 0, got 0/,
     ],
     [
       ['account', '--noise', '2', '--delta', '1', '--rounds', '3'],
-      3,
-      /delta must lie strictly between 0 and 1, got 1/,
+      2,
+      /--delta must lie strictly between 0 and 1, got 1/,
     ],
     [['report', 'nowhere'], 2, /nowhere: expected a finished run, found none/],
     [['ledger', 'show', 'nowhere'], 2, /expected a ledger, found no file/],

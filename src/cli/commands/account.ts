@@ -126,7 +126,10 @@ export const accountCommand = defineCommand({
     const factor = sensitivityFactor('substitution', contributions) === 2 ? '2' : 'sqrt 2'
     const lines = [
       table([
-        ['noise multiplier', `${noiseMultiplier.toFixed(6)} x L2 sensitivity under ${adjacency}`],
+        [
+          'noise multiplier',
+          `${(Math.ceil(noiseMultiplier * 1e6 - 1e-6) / 1e6).toFixed(6)} x L2 sensitivity under ${adjacency}`,
+        ],
         [
           'rounds',
           rate === 1
