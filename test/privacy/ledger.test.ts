@@ -255,7 +255,7 @@ describe('ledger', () => {
       const before = events.slice(0, i + 1)
       expect(spent).toBe(rdp.epsilon(before, budget.delta))
       // PLD gives less, and would be wrong to hold against noise that was chosen after seeing releases.
-      expect(spent).toBeGreaterThan(pld.epsilon(before, budget.delta))
+      if (i > 0) expect(spent).toBeGreaterThan(pld.epsilon(before, budget.delta))
     }
     const wanted = { run: 'run-9', release: 'round-1', mechanism: gaussian(1.9) }
     const all = [...events, wanted.mechanism]
