@@ -27,15 +27,19 @@ const terms = exampleTerms({
 const stop = new AbortController()
 const { hash } = await openedRound(coordinator, terms, stop.signal)
 const open = await listen(coordinatorApp(coordinator), coordinator, { host: '127.0.0.1', port: Number(port) })
+const cpuAtStart = process.cpuUsage()
 process.stdout.write(`${JSON.stringify({ url: open.url, hash, task: coordinator.task })}\n`)
 
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'close') {
+    const { user, system } = process.cpuUsage(cpuAtStart)
+    const cpuSeconds = (user + system) / 1e6
+    const rssBytes = process.memoryUsage.rss()
     stop.abort()
     await store.closeRound(hash)
     const { manifest, uploads } = await collectRound(coordinator, terms)
     const sums = exactSums(await sumVotes({ hash, manifest: manifest as Manifest, uploads }))
-    process.stdout.write(`${JSON.stringify({ sums: [...sums].map(Number) })}\n`)
+    process.stdout.write(`${JSON.stringify({ sums: [...sums].map(Number), cpuSeconds, rssBytes })}\n`)
   }
   if (line === 'drain') {
     await open.close()

@@ -11,7 +11,13 @@ import { coordinatorApp } from '../../src/federation/coordinator/app.ts'
 import { publishRelease, type RoundTerms } from '../../src/federation/coordinator/collect.ts'
 import type { Coordinator, CoordinatorOptions } from '../../src/federation/coordinator/coordinator.ts'
 import { sha256Hex, utf8 } from '../../src/federation/protocol/bytes.ts'
-import { REFUSALS, ReceiptSchema, TaskSchema } from '../../src/federation/protocol/messages.ts'
+import {
+  ProblemSchema,
+  REFUSALS,
+  ReceiptSchema,
+  RoundStateSchema,
+  TaskSchema,
+} from '../../src/federation/protocol/messages.ts'
 import type { Identity } from '../../src/federation/protocol/signing.ts'
 import { encodeVote } from '../../src/federation/protocol/vote-bytes.ts'
 import { voteTermsOf } from '../../src/federation/protocol/vote-terms.ts'
@@ -61,7 +67,7 @@ const put = async (hash: string, who: Identity, body: Uint8Array, change: Signed
   app.fetch(signedRequest(who, 'PUT', votePath(hash), body, coordinator.task, clock.now(), change))
 const codeOf = async (response: Response) => {
   if (response.ok) return response.status
-  const problem = await response.json()
+  const problem = ProblemSchema.parse(await response.json())
   expect(response.headers.get('content-type')).toBe('application/problem+json')
   expect(problem.status).toBe(response.status)
   expect(REFUSALS).toHaveProperty(problem.code)
@@ -383,7 +389,7 @@ describe('a round', () => {
       await trustedAggregation.release(round, options)
       const bytes = await readFile(file)
       await publishRelease(coordinator, hash, bytes)
-      const state = await (await app.request(`/v1/rounds/${hash}/state`)).json()
+      const state = RoundStateSchema.parse(await (await app.request(`/v1/rounds/${hash}/state`)).json())
       const served = await (await app.request(`/v1/blobs/${state.release}`)).arrayBuffer()
       expect(Buffer.from(served).equals(bytes)).toBe(true)
       looks.push(state.release)
@@ -416,7 +422,7 @@ describe('the operator', () => {
 
   it('gets tokens that enrol', async () => {
     await start({ operatorTokenHash: hash })
-    const { tokens } = await (await operate('tokens')).json()
+    const { tokens } = (await (await operate('tokens')).json()) as { tokens: [string] }
     const who = client(60)
     const enrolment = enrolmentBody(tokens[0], who)
     const answer = await app.fetch(

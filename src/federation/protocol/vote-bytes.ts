@@ -5,8 +5,8 @@ import type { Vote } from '../../histogram/clip.ts'
 
 export const SALT_BYTES = 16
 
-/** Largest varint: no honest vote comes near, and sums of squares stay far inside what can be stored. */
-const LARGEST_STEPS = 1n << 56n
+/** Largest number on the wire: no honest vote comes near, and it is exact in 64-bit floats. */
+const LARGEST = 2 ** 53 - 1
 
 /** Candidates with no step are left out: they add nothing to the sum. */
 export function encodeVote(vote: Vote, salt: Uint8Array): Uint8Array {
@@ -30,19 +30,18 @@ export function encodeVote(vote: Vote, salt: Uint8Array): Uint8Array {
 export function decodeVote(bytes: Uint8Array, candidates: number): Vote {
   const reader = { bytes, at: SALT_BYTES }
   const count = readVarint(reader)
-  if (count > BigInt(candidates)) throw new RangeError('the vote names more candidates than there are')
-  const indices: number[] = []
-  const steps: bigint[] = []
+  if (count > candidates) throw new RangeError('the vote names more candidates than there are')
+  const indices: number[] = new Array(count)
+  const steps: bigint[] = new Array(count)
   let previous = -1
-  for (let i = 0; i < Number(count); i++) {
-    const index = readVarint(reader) + BigInt(previous + 1)
-    if (index >= BigInt(candidates)) throw new RangeError('the vote names a candidate that there is not')
+  for (let i = 0; i < count; i++) {
+    const index = readVarint(reader) + previous + 1
+    if (index >= candidates) throw new RangeError('the vote names a candidate that there is not')
     const own = readVarint(reader)
-    if (own > LARGEST_STEPS) throw new RangeError('the vote has a number of steps out of all bounds')
-    if (own === 0n) throw new RangeError('the vote names a candidate with no step')
-    previous = Number(index)
-    indices.push(previous)
-    steps.push(own)
+    if (own === 0) throw new RangeError('the vote names a candidate with no step')
+    previous = index
+    indices[i] = index
+    steps[i] = BigInt(own)
   }
   if (reader.at !== bytes.length) throw new RangeError('bytes are left over after the vote')
   return { indices, steps }
@@ -62,14 +61,15 @@ function varint(value: bigint, out: number[]): void {
   out.push(Number(rest))
 }
 
-function readVarint(reader: { readonly bytes: Uint8Array; at: number }): bigint {
-  let value = 0n
-  for (let shift = 0n; shift <= 56n; shift += 7n) {
+function readVarint(reader: { readonly bytes: Uint8Array; at: number }): number {
+  let value = 0
+  for (let place = 1; place <= 2 ** 49; place *= 128) {
     const byte = reader.bytes[reader.at++]
     if (byte === undefined) throw new RangeError('the vote ends too early')
-    value |= BigInt(byte & 127) << shift
+    value += (byte & 127) * place
     if (byte < 128) {
-      if (byte === 0 && shift > 0n) throw new RangeError('a number is not in its shortest form')
+      if (byte === 0 && place > 1) throw new RangeError('a number is not in its shortest form')
+      if (value > LARGEST) break
       return value
     }
   }

@@ -135,22 +135,24 @@ export async function sqlStore(database: SqlDatabase): Promise<Store> {
     },
 
     async castVotes(votes) {
-      // In one order everywhere, so that two replicas cannot wait for each other.
-      const order = votes
-        .map((vote, place) => ({ vote, place, request: request() }))
-        .sort((a, b) => compare(a.vote.client, b.vote.client) || a.place - b.place)
-      const rounds = [...new Set(votes.map((vote) => vote.manifest))].sort()
-      const locked = rounds.flatMap((manifest) => lockRound(manifest, 'SHARE'))
-      const results = await database.write([
-        ...locked,
-        ...order.flatMap(({ vote, request }) => castStatements(vote, request, locks)),
-      ])
-      const outcomes: VoteOutcome[] = new Array(votes.length)
-      order.forEach(({ vote, place, request }, i) => {
-        const row = results[locked.length + 3 * i + 2]?.[0]
-        outcomes[place] = outcomeOf(row as SqlRow, vote, request)
-      })
-      return outcomes
+      const cast = votes.map((vote, place) => ({ vote, place, request: request() }))
+      const counted = new Set<string>()
+      for (const manifest of new Set(votes.map((vote) => vote.manifest))) {
+        const group = cast.filter(({ vote }) => vote.manifest === manifest)
+        const results = await database.write([
+          ...lockRound(manifest, 'SHARE'),
+          ...castStatements(manifest, group, locks),
+        ])
+        for (const row of results.at(-1) ?? []) counted.add(String(row.request))
+      }
+      // What was not counted now is looked at one by one: it is rare, and nothing of it changes any more.
+      return Promise.all(
+        cast.map(async ({ vote, request }): Promise<VoteOutcome> => {
+          const { sha256, received } = vote
+          if (counted.has(request)) return { type: 'counted', sha256, received }
+          return notCounted(await first(NOT_COUNTED, ...notCountedArgs(vote, request)), vote)
+        }),
+      )
     },
 
     async closeRound(manifest) {
@@ -222,49 +224,63 @@ function nonceInsert(client: string, nonce: string, request: string, received: n
   }
 }
 
-/** Three statements: use the nonce, count the vote if everything allows it, and look at what came of it. */
-function castStatements(vote: UploadedVote, request: string, typed: boolean): SqlStatement[] {
-  const { manifest, client, nonce, body, sha256, received } = vote
-  const fresh = 'EXISTS (SELECT 1 FROM nonces WHERE client = ? AND nonce = ? AND request = ?)'
-  const values = typed ? '?, ?, CAST(? AS BYTEA), ?, CAST(? AS BIGINT), ?' : '?, ?, ?, ?, ?, ?'
+interface Cast {
+  readonly vote: UploadedVote
+  readonly place: number
+  readonly request: string
+}
+
+/** Two statements for a whole group: use the nonces; count what everything allows, and say which those were. */
+function castStatements(manifest: string, group: readonly Cast[], typed: boolean): SqlStatement[] {
+  // In one order everywhere, so that two replicas cannot wait for each other.
+  const order = [...group].sort((a, b) => compare(a.vote.client, b.vote.client) || a.place - b.place)
+  const bytes = typed ? 'CAST(? AS BYTEA)' : '?'
+  const number = typed ? 'CAST(? AS BIGINT)' : '?'
+  const rows = order.map((_, i) => `(${i}, ?, ${bytes}, ?, ${number}, ?)`).join(', ')
   return [
-    nonceInsert(client, nonce, request, received),
     {
-      sql: `INSERT INTO votes (manifest, client, body, sha256, received, request) SELECT ${values}
-        WHERE ${fresh} AND EXISTS (SELECT 1 FROM rounds r WHERE r.manifest = ? AND r.state = 'open' AND r.deadline > ?
-          AND (r.seats IS NULL OR EXISTS (SELECT 1 FROM seats s WHERE s.manifest = r.manifest AND s.client = ?)))
+      sql: `INSERT INTO nonces (client, nonce, request, received) VALUES ${order.map(() => '(?, ?, ?, ?)').join(', ')}
         ON CONFLICT DO NOTHING`,
-      args: [
-        manifest,
-        client,
-        body,
-        sha256,
-        received,
-        request,
-        client,
-        nonce,
-        request,
-        manifest,
-        received,
-        client,
-      ],
+      args: order.flatMap(({ vote, request }) => [vote.client, vote.nonce, request, vote.received]),
     },
     {
-      sql: `SELECT v.sha256, v.received, v.request,
-          (SELECT COUNT(*) FROM nonces WHERE client = ? AND nonce = ? AND request = ?) AS fresh,
-          (SELECT COUNT(*) FROM rounds WHERE manifest = ? AND state = 'open' AND deadline > ?) AS open
-        FROM (SELECT 1 AS one) o LEFT JOIN votes v ON v.manifest = ? AND v.client = ?`,
-      args: [client, nonce, request, manifest, received, manifest, client],
+      sql: `INSERT INTO votes (manifest, client, body, sha256, received, request)
+        SELECT r.manifest, v.column2, v.column3, v.column4, v.column5, v.column6
+        FROM (VALUES ${rows}) v, rounds r
+        WHERE r.manifest = ? AND r.state = 'open' AND r.deadline > v.column5
+          AND EXISTS (SELECT 1 FROM nonces n WHERE n.client = v.column2 AND n.request = v.column6)
+          AND (r.seats IS NULL
+            OR EXISTS (SELECT 1 FROM seats s WHERE s.manifest = r.manifest AND s.client = v.column2))
+        ORDER BY v.column1 ON CONFLICT DO NOTHING RETURNING request`,
+      args: [
+        ...order.flatMap(({ vote, request }) => [
+          vote.client,
+          vote.body,
+          vote.sha256,
+          vote.received,
+          request,
+        ]),
+        manifest,
+      ],
     },
   ]
 }
 
-function outcomeOf(row: SqlRow, vote: UploadedVote, request: string): VoteOutcome {
-  if (Number(row.fresh) === 0) return { type: 'replayed' }
+const NOT_COUNTED = `SELECT v.sha256, v.received,
+    (SELECT COUNT(*) FROM nonces WHERE client = ? AND nonce = ? AND request = ?) AS fresh,
+    (SELECT COUNT(*) FROM rounds WHERE manifest = ? AND state = 'open' AND deadline > ?) AS open
+  FROM (SELECT 1 AS one) o LEFT JOIN votes v ON v.manifest = ? AND v.client = ?`
+
+function notCountedArgs(vote: UploadedVote, request: string) {
+  const { manifest, client, nonce, received } = vote
+  return [client, nonce, request, manifest, received, manifest, client] as const
+}
+
+function notCounted(row: SqlRow | undefined, { sha256 }: UploadedVote): VoteOutcome {
+  if (row === undefined || Number(row.fresh) === 0) return { type: 'replayed' }
   if (row.sha256 === null) return { type: Number(row.open) === 1 ? 'no-seat' : 'round-closed' }
-  if (row.sha256 !== vote.sha256) return { type: 'other-vote' }
-  const type = row.request === request ? 'counted' : 'again'
-  return { type, sha256: vote.sha256, received: Number(row.received) }
+  if (row.sha256 !== sha256) return { type: 'other-vote' }
+  return { type: 'again', sha256, received: Number(row.received) }
 }
 
 function roundFrom(row: SqlRow): StoredRound {

@@ -1,0 +1,146 @@
+// How many signed, durable uploads a second a coordinator takes: npx tsx bench/federation-load.ts [SECONDS] [BYTES]
+// [postgres URL]. The coordinator is a process of its own; this one is the load generator, on the same machine. Requests are
+// signed beforehand, as clients sign on their own machines; each client votes once, and every 20th upload is sent twice.
+
+import { spawn } from 'node:child_process'
+import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { mkdtemp } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
+import { loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { toBase64Url } from '../src/federation/protocol/bytes.ts'
+import { signedBytes } from '../src/federation/protocol/signing.ts'
+import { encodeVote } from '../src/federation/protocol/vote-bytes.ts'
+import { embeddedDatabase } from '../src/federation/stores/embedded.ts'
+import { postgresDatabase } from '../src/federation/stores/postgres.ts'
+import { sqlStore } from '../src/federation/stores/sql-store.ts'
+
+const SECONDS = Number(process.argv[2] ?? 10)
+const BYTES = Number(process.argv[3] ?? 4096)
+const CONNECTIONS = 64
+const CLIENTS = SECONDS * 3500
+const CANDIDATES = Math.max(16, Math.ceil(BYTES / 3))
+
+const place = process.argv[4] ?? join(await mkdtemp(join(tmpdir(), 'load-')), 'store.db')
+const postgres = place.startsWith('postgres:')
+const database = await (postgres ? postgresDatabase(place) : embeddedDatabase(place))
+await sqlStore(database)
+process.stderr.write(`enrolling ${CLIENTS} clients ...\n`)
+const identities = Array.from({ length: CLIENTS }, () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const raw = new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32))
+  return { key: privateKey, publicKey: raw, client: createHash('sha256').update(raw).digest('hex') }
+})
+for (let i = 0; i < CLIENTS; i += 1000) {
+  await database.write(
+    identities.slice(i, i + 1000).map(({ client, publicKey }) => ({
+      sql: 'INSERT INTO clients (client, public_key, enrolled) VALUES (?, ?, 0)',
+      args: [client, publicKey],
+    })),
+  )
+}
+await database.close()
+
+const child = spawn(
+  process.execPath,
+  [
+    '--import',
+    'tsx',
+    join(import.meta.dirname, '../test/federation/coordinator-child.ts'),
+    place,
+    '0',
+    String(CANDIDATES),
+  ],
+  { stdio: ['pipe', 'pipe', 'inherit'] },
+)
+const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+const { url, hash, task } = JSON.parse((await lines.next()).value as string)
+
+// One vote of about BYTES bytes: three bytes for each candidate, within the bound.
+const named = Math.min(CANDIDATES, Math.floor((BYTES - 18) / 3))
+const indices = Array.from({ length: named }, (_, i) => i)
+const steps = indices.map(() => BigInt(Math.max(128, Math.floor(65_536 / Math.sqrt(named)))))
+const path = `/v1/rounds/${hash}/vote`
+process.stderr.write('signing ...\n')
+const uploads = identities.map(({ key, client }) => {
+  const body = encodeVote({ indices, steps }, randomBytes(16))
+  const header = () => {
+    const nonce = toBase64Url(randomBytes(16))
+    const time = Date.now()
+    const signature = sign(null, signedBytes({ task, method: 'PUT', path, body, time, nonce }), key)
+    return `Pretext client=${client},time=${time},nonce=${nonce},signature=${toBase64Url(signature)}`
+  }
+  return { body, first: header(), again: header() }
+})
+
+const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+const { hostname, port } = new URL(url)
+const times: number[] = []
+const statuses = new Map<number, number>()
+function send(body: Uint8Array, authorization: string): Promise<void> {
+  const began = performance.now()
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        agent,
+        hostname,
+        port,
+        path,
+        method: 'PUT',
+        headers: { authorization, 'content-type': 'application/octet-stream', 'content-length': body.length },
+      },
+      (answer) => {
+        answer.resume()
+        answer.on('end', () => {
+          times.push(performance.now() - began)
+          const status = answer.statusCode ?? 0
+          statuses.set(status, (statuses.get(status) ?? 0) + 1)
+          resolve()
+        })
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+let next = 0
+const began = performance.now()
+const until = began + SECONDS * 1000
+await Promise.all(
+  Array.from({ length: CONNECTIONS }, async () => {
+    while (performance.now() < until && next < uploads.length) {
+      const n = next++
+      const { body, first, again } = uploads[n] as (typeof uploads)[0]
+      await send(body, first)
+      if (n % 20 === 0) await send(body, again)
+    }
+  }),
+)
+const seconds = (performance.now() - began) / 1000
+child.stdin.write('close\n')
+const { sums, cpuSeconds, rssBytes } = JSON.parse((await lines.next()).value as string)
+child.kill()
+agent.destroy()
+
+const sorted = times.sort((a, b) => a - b)
+const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number
+const counted = sums[0] / Number(steps[0])
+console.log(
+  JSON.stringify({
+    store: postgres ? 'postgres' : 'embedded',
+    bytes: (uploads[0] as (typeof uploads)[0]).body.length,
+    uploads: times.length,
+    perSecond: Math.round(times.length / seconds),
+    p50: Number(at(0.5).toFixed(1)),
+    p99: Number(at(0.99).toFixed(1)),
+    statuses: Object.fromEntries(statuses),
+    // The coordinator's own processor time, which other programs on the machine do not change much.
+    cpuMsPerUpload: Number(((cpuSeconds * 1000) / times.length).toFixed(3)),
+    coordinatorMb: Math.round(rssBytes / 1e6),
+    load: loadavg()[0],
+    clients: next,
+    countedOnce: counted === next,
+  }),
+)
