@@ -3,6 +3,7 @@
 // by `npm run docs`, and the trainer checks every job, event and result against that. A new kind of job is one entry of
 // JOB_KINDS here and one of KINDS in trainer/pretext_trainer/__main__.py.
 import { z } from 'zod'
+import { PretextError } from '../errors.ts'
 import {
   EvaluateCorporaJob,
   EvaluateCorporaResult,
@@ -102,8 +103,19 @@ export function protocolJsonSchema(): Record<string, unknown> {
   }
 }
 
-/** The job as it goes into the job file: checked, defaults filled in. */
+/**
+ * The job as it goes into the job file: checked, defaults filled in.
+ * @throws PretextError `usage` for a setting that is out of its range
+ */
 export function jobFile<K extends JobKind>(job: Job<K>): string {
   const schema: z.ZodType = JOB_KINDS[job.kind as K].job
-  return `${JSON.stringify({ protocol: PROTOCOL_VERSION, job: schema.parse(job) }, null, 2)}\n`
+  const checked = schema.safeParse(job)
+  if (!checked.success) {
+    const faults = checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    throw new PretextError(`a setting is out of its range: ${faults.slice(0, 5).join('; ')}`, {
+      code: 'usage',
+      hint: 'the help of the command says what each option takes',
+    })
+  }
+  return `${JSON.stringify({ protocol: PROTOCOL_VERSION, job: checked.data }, null, 2)}\n`
 }

@@ -83,7 +83,8 @@ export async function trainModel(options: TrainOptions): Promise<Trained> {
   await checkOut(out, options.resume === true)
   const python = await trainerPython({ ...options.environment, onEvent, signal })
   await mkdir(out, { recursive: true })
-  const unlock = await takeLock(out, 'training', { waitMs: 2000 })
+  // After a crash the lock is left behind: a resume waits until it has gone stale.
+  const unlock = await takeLock(out, 'training', options.resume === true ? {} : { waitMs: 2000 })
   const scratch = await mkdtemp(join(tmpdir(), 'pretext-train-'))
   try {
     const startedAt = new Date().toISOString()

@@ -30,17 +30,25 @@ export function trainingOptions<A>(yargs: Argv<A>) {
     })
     .option('seed', { type: 'number', default: 0, requiresArg, describe: 'Of everything random' })
     .option('sequence-tokens', { type: 'number', default: 64, requiresArg, describe: 'Longest sequence' })
-    .option('epochs', { type: 'number', requiresArg, describe: 'At most; it stops when it gets no better' })
+    .option('epochs', {
+      type: 'number',
+      requiresArg,
+      describe: 'At most; it stops when it gets no better (default: 20; finetune: 1)',
+    })
     .option('learning-rate', { type: 'number', requiresArg, describe: 'Of AdamW (default: 2e-4)' })
     .option('schedule', {
       choices: ['constant', 'linear', 'cosine'] as const,
       describe: 'Of the learning rate (default: constant)',
     })
-    .option('batch', { type: 'number', requiresArg, describe: 'Sequences behind one step' })
+    .option('batch', {
+      type: 'number',
+      requiresArg,
+      describe: 'Sequences behind one step (default: 256; finetune: 512)',
+    })
     .option('micro-batch', {
       type: 'number',
       requiresArg,
-      describe: 'Sequences at once; halves by itself when memory runs out (default: 64)',
+      describe: 'Sequences at once; halves by itself when memory runs out (default: 64; finetune: 16)',
     })
     .option('patience', {
       type: 'number',
