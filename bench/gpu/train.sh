@@ -12,7 +12,7 @@ app=$WORK/app
 : "${RUNS:=$app/runs/gpu/batch/jobs}" "${MODELS:=$WORK/models}" "${DATA:=$app/runs/gpu/debian}" "${PUBLIC:=$WORK/passages.jsonl}"
 export PATH=$WORK/bin:$PATH PRETEXT_CACHE=$WORK/cache PRETEXT_OFFLINE=1 PYTHONPATH=$WORK/site OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 export PRETEXT_PYTHON=${PRETEXT_PYTHON:-$(command -v python3)} TOKENIZERS_PARALLELISM=false
-consented="--set data.consented.path=$DATA/heldout.jsonl --set data.consented.client=client"
+consented="--config bench/gpu/generate.yaml --set data.private.path=$DATA/clients.jsonl --set data.consented.path=$DATA/heldout.jsonl --set data.consented.client=client"
 mkdir -p "$MODELS/log" && cd "$app" || exit 1
 log() { echo "$(date +%T) $*"; }
 
