@@ -90,7 +90,7 @@ describe('the figures of a corpus', () => {
 
   it('are left out with a reason where they cannot be computed', async () => {
     const { columns } = await evaluate(
-      [{ rows: 3 }, { labelled: false }, { rows: 1 }],
+      [{ rows: 3 }, { rows: 30, labelled: false }, { rows: 1 }],
       ['fid', 'mauve', 'precision', 'self-bleu', 'classifier-accuracy'],
     )
     expect(columns[0]?.skipped).toMatchObject({

@@ -25,7 +25,14 @@ const copied = async () => {
 describe('next tokens', () => {
   it('are counted as by hand: no padding, no begin token, 64 tokens, whatever lies in one batch', async () => {
     const result = await runJob<'evaluate-model'>(
-      { kind: 'evaluate-model', model: tiny.folder, texts: tiny.texts, microBatch: 3, device: 'cpu' },
+      {
+        kind: 'evaluate-model',
+        model: tiny.folder,
+        texts: tiny.texts,
+        microBatch: 3,
+        device: 'cpu',
+        threads: 1,
+      },
       { python, realTexts: true },
     )
     expect(result).toMatchObject({ texts: 14, cut: 1 })
