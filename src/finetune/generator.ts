@@ -22,5 +22,6 @@ export function modelName(reference: string): string {
 /** Whether the model to train is the one that wrote a corpus, by its name. */
 export function isGenerator(model: string, generator: string): boolean {
   const name = modelName(model)
-  return name !== '' && name === modelName(generator)
+  // What a training leaves is called model/ and model.gguf, whatever it is: that name says nothing.
+  return name !== '' && name !== 'model' && name === modelName(generator)
 }

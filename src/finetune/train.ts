@@ -98,7 +98,8 @@ export async function trainModel(options: TrainOptions): Promise<Trained> {
         events.onEvent(event)
       },
       ...(options.environment?.env === undefined ? {} : { env: options.environment.env }),
-    }).finally(events.end)
+    })
+    events.end()
     await writeSaying(options, out, { result, warnings, startedAt })
     // What it went on from is of no more use, and is several times the model's size.
     await rm(join(out, 'checkpoints'), { recursive: true, force: true })

@@ -25,6 +25,10 @@ describe('the model that wrote the corpus', () => {
     expect(isGenerator(name, wrote)).toBe(false)
   })
 
+  it('is not guessed from the name that every training gives its result', () => {
+    expect(isGenerator('models/base/model', 'llama:model.gguf@sha256:b179c9523d0e6a0f')).toBe(false)
+  })
+
   it('of an API is known by its name too', () => {
     expect(isGenerator('meta-llama/Llama-3.1-8B-Instruct', 'openai:meta-llama/Llama-3.1-8B-Instruct')).toBe(
       true,
