@@ -9,7 +9,14 @@ export async function readBody(request: Request, largest: number, contentType: s
   const encoding = headers.get('content-encoding')
   if (encoding !== null && encoding !== 'identity')
     throw new Refusal('wrong-type', 'expected a body without content-encoding')
-  if (Number(headers.get('content-length') ?? 0) > largest) throw tooLarge(largest)
+  const said = headers.get('content-length')
+  if (said !== null) {
+    // HTTP cuts a body off at its content-length, so this is no more than what was said.
+    if (!(Number(said) <= largest)) throw tooLarge(largest)
+    const body = new Uint8Array(await request.arrayBuffer())
+    if (body.length > largest) throw tooLarge(largest)
+    return body
+  }
   if (request.body === null) return new Uint8Array()
   const parts: Uint8Array[] = []
   let size = 0
