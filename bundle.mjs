@@ -5,6 +5,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { build } from 'esbuild'
+import { buildPage } from './src/federation/page/build.mjs'
 
 const OUT = 'dist/cli'
 /** Packages that are put in: yargs with what it is made of, and the Fourier transform of the accountant. */
@@ -40,3 +41,9 @@ await build({
   plugins: [places],
   logLevel: 'warning',
 })
+
+// The participant's page is served as one bundle; what tsc made of its parts is of no use.
+const PAGE = 'dist/federation/page'
+await rm(join(PAGE, 'assets'), { recursive: true, force: true })
+await rm(join(PAGE, 'browser'), { recursive: true, force: true })
+await buildPage(join(PAGE, 'assets'))

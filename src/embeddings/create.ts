@@ -30,14 +30,39 @@ export interface EmbedderDependencies {
   readonly signal?: AbortSignal
 }
 
+export interface FoundEncoder {
+  readonly id: string
+  readonly folder: string
+  readonly dtype: Dtype
+  /** Of the weights. */
+  readonly sha256: string
+  readonly files: ResolvedModel['files']
+}
+
 export async function createEmbedder(
   config: EmbedderConfig,
   deps: EmbedderDependencies = {},
 ): Promise<Embedder> {
-  const { model: reference, device, maxTokens } = config
-  if (reference === 'hashing') return createHashingEmbedder()
+  if (config.model === 'hashing') return createHashingEmbedder()
+  const { id, folder, dtype, sha256 } = await findEncoder(config, deps)
+  const { device, maxTokens } = config
+  return createOnnxEmbedder({
+    folder,
+    dtype,
+    device,
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+    modelId: id,
+    sha256,
+  })
+}
+
+/** The files of an encoder model, found or fetched, and not loaded. */
+export async function findEncoder(
+  config: Pick<EmbedderConfig, 'model' | 'dtype'>,
+  deps: EmbedderDependencies = {},
+): Promise<FoundEncoder> {
   const { resolve = resolveUserModel, onEvent, signal } = deps
-  const model = await resolve(reference, {
+  const model = await resolve(config.model, {
     ...(config.dtype === undefined ? {} : { dtype: config.dtype }),
     ...(onEvent === undefined ? {} : { onEvent }),
     ...(signal === undefined ? {} : { signal }),
@@ -47,17 +72,11 @@ export async function createEmbedder(
   const weights = model.files.find(({ path }) => dtype !== undefined && path === weightsFile(dtype))
   if (dtype === undefined || weights === undefined) {
     throw new PretextError(
-      `expected the embedder ${reference} with dtype ${dtype ?? 'fp32'}, it comes in ${offered ?? 'none'}`,
+      `expected the embedder ${config.model} with dtype ${dtype ?? 'fp32'}, it comes in ${offered ?? 'none'}`,
       { code: 'config', hint: 'leave dtype out, or name a model that has it' },
     )
   }
-  return createOnnxEmbedder({
-    folder: model.folder,
-    dtype,
-    device,
-    ...(maxTokens === undefined ? {} : { maxTokens }),
-    // The identity is kept in artefacts, which do not tell where on this machine a folder was.
-    modelId: isAbsolute(model.id) ? basename(model.id) : model.id,
-    sha256: weights.sha256,
-  })
+  // The identity is kept in artefacts, which do not tell where on this machine a folder was.
+  const id = isAbsolute(model.id) ? basename(model.id) : model.id
+  return { id, folder: model.folder, dtype, sha256: weights.sha256, files: model.files }
 }

@@ -1,7 +1,8 @@
 // A lexical embedder: signed feature hashing (Weinberger et al., arXiv 0902.2206) of words, word pairs and character
 // trigrams. It needs no model, is the same on every machine and treats each text alone; but it knows spellings and not
 // meanings: "car" and "automobile" are strangers to it. For tests, dry runs and for seeing what a neural embedder adds.
-import { createHash } from 'node:crypto'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Embedder } from './embedder.ts'
 import { type Matrix, matrix, row } from './matrix.ts'
 import { normaliseInto } from './pooling.ts'
@@ -26,7 +27,7 @@ export function createHashingEmbedder(options: HashingEmbedderOptions = {}): Emb
     identity: {
       kind: 'hashing',
       model: 'hashing',
-      sha256: createHash('sha256').update(`${FEATURES}; dim ${dim}`).digest('hex'),
+      sha256: bytesToHex(sha256(utf8ToBytes(`${FEATURES}; dim ${dim}`))),
       dtype: 'fp32',
       pooling: 'signed sum',
       normalised: true,

@@ -12,11 +12,10 @@ import { resolve } from 'node:path'
 import { PretextError } from '../errors.ts'
 import { type DeviceName, placeOnDevice } from './device.ts'
 import type { Embedder } from './embedder.ts'
-import { matrix } from './matrix.ts'
+import { encodeTexts, hiddenStates, onnxIdentity } from './encode.ts'
 import { checkModelFolder, type Dtype } from './model-folder.ts'
-import { poolMean } from './pooling.ts'
-import { packBatches, padded, tokenEncoder } from './tokens.ts'
-import { loadTransformers, runSession, type Transformers } from './transformers.ts'
+import { tokenEncoder } from './tokens.ts'
+import { loadTransformers, type Transformers } from './transformers.ts'
 
 export interface OnnxEmbedderOptions {
   /** A local folder in the layout of transformers.js (see model-folder.ts). */
@@ -72,43 +71,21 @@ export async function createOnnxEmbedder(options: OnnxEmbedderOptions): Promise<
   const encode = tokenEncoder(tokenizer, tokenizer.pad_token_id ?? 0)
 
   return {
-    identity: {
-      kind: 'onnx',
-      model: modelId,
-      sha256: options.sha256,
-      dtype,
-      pooling: `mean of ${maxTokens} tokens`,
-      normalised: true,
-      dim,
-    },
+    identity: onnxIdentity({ modelId, sha256: options.sha256, dtype, maxTokens, dim }),
     device,
-    async embed(texts, { signal } = {}) {
-      const ids = texts.map((text) => encode(text, maxTokens))
-      const out = matrix(texts.length, dim)
-      const lengths = ids.map((row) => row.length)
-      for (const batch of packBatches(lengths, TOKENS_PER_BATCH[device.name])) {
-        signal?.throwIfAborted()
-        const states = await hiddenStates(
-          library,
-          model,
-          batch.rows.map((index) => ids[index] as number[]),
-        )
-        batch.rows.forEach((index, i) => {
-          poolMean(states, i, lengths[index] as number, out, index)
-        })
-      }
-      return out
-    },
+    embed: (texts, { signal } = {}) =>
+      encodeTexts(texts, {
+        library,
+        model,
+        encode: (text) => encode(text, maxTokens),
+        dim,
+        tokensPerBatch: TOKENS_PER_BATCH[device.name],
+        ...(signal === undefined ? {} : { signal }),
+      }),
     async dispose() {
       await model.dispose()
     },
   }
-}
-
-/** Runs the encoder on padded sequences: batch x tokens x dim states. */
-function hiddenStates(library: Transformers, model: Model, rows: readonly (readonly number[])[]) {
-  const { inputs, shape } = padded(rows)
-  return runSession(library, model, inputs, shape, 'last_hidden_state')
 }
 
 function checkMaxTokens(maxTokens: number, model: Model): void {

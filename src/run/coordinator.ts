@@ -7,11 +7,13 @@ import { trustedAggregation } from '../federation/aggregation/trusted.ts'
 import { coordinatorApp } from '../federation/coordinator/app.ts'
 import { type Coordinator, createCoordinator } from '../federation/coordinator/coordinator.ts'
 import { type Listening, listen } from '../federation/coordinator/server.ts'
+import { joinPage } from '../federation/page/serve-page.ts'
 import { embeddedDatabase } from '../federation/stores/embedded.ts'
 import { postgresDatabase } from '../federation/stores/postgres.ts'
 import { sqlStore } from '../federation/stores/sql-store.ts'
 import type { Store } from '../federation/stores/store.ts'
 import { planNoise } from './noise.ts'
+import { pageEmbedder } from './page-embedder.ts'
 
 export interface OpenCoordinator extends Listening {
   readonly coordinator: Coordinator
@@ -72,7 +74,8 @@ export async function openCoordinator(
       ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     })
     const { tls } = federation
-    const listening = await listen(coordinatorApp(coordinator), coordinator, {
+    const app = coordinatorApp(coordinator).route('/join', joinPage({ embedder: () => pageEmbedder(loaded) }))
+    const listening = await listen(app, coordinator, {
       host: federation.host,
       port: options.port ?? federation.port,
       ...(tls === undefined ? {} : { tls: { certificate: path(tls.certificate), key: path(tls.key) } }),

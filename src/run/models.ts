@@ -30,7 +30,7 @@ export async function openEmbedder(
   const dtype = embeddings.dtype as Dtype | undefined
   const embedder = await createEmbedder(
     {
-      model: named(embeddings.model, loaded),
+      model: namedModel(embeddings.model, loaded),
       device: embeddings.device,
       maxTokens: embeddings.maxTokens,
       ...(dtype === undefined ? {} : { dtype }),
@@ -45,7 +45,7 @@ export async function openEmbedder(
 }
 
 /** A path in a config is relative to the config; a built-in name or a Hub id is not a path. */
-function named(model: string, { path }: LoadedConfig): string {
+export function namedModel(model: string, { path }: LoadedConfig): string {
   return /^\.{1,2}[/\\]/.test(model) ? path(model) : model
 }
 
@@ -61,7 +61,7 @@ export async function openModels(
   const embedder = await openEmbedder(loaded, options)
   try {
     const opened = await createLanguageModel(
-      { ...llm, model: named(llm.model, loaded) },
+      { ...llm, model: namedModel(llm.model, loaded) },
       {
         cacheFile,
         onEvent,
@@ -79,7 +79,7 @@ export async function openModels(
       llm: opened.model,
       usage: opened.usage,
       async maskedModel() {
-        const reference = named(config.evolution.variation.maskedModel, loaded)
+        const reference = namedModel(config.evolution.variation.maskedModel, loaded)
         const found = await resolveUserModel(reference, { ...store, kind: 'masked-lm' })
         const model = await loadMaskedLm({
           folder: found.folder,

@@ -60,7 +60,9 @@ export const serveCommand = defineCommand({
       })
       try {
         const { aggregation, privacy } = open.coordinator
-        output.info(`clients join at ${open.url}; status at ${open.url}/status`)
+        output.info(
+          `clients join at ${open.url}; people by the page ${open.url}/join; status at ${open.url}/status`,
+        )
         output.info(`${aggregation.terms.mode} aggregation: ${aggregation.whoSeesAVote}`)
         if (federation.tls === undefined && !['127.0.0.1', '::1', 'localhost'].includes(federation.host))
           output.info('warning: no TLS here; put a proxy with TLS in front, or set federation.tls')

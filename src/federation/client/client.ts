@@ -16,11 +16,19 @@ import {
   type Task,
   TaskSchema,
 } from '../protocol/messages.ts'
-import type { Identity } from '../protocol/signing.ts'
 import { encodeVote, SALT_BYTES } from '../protocol/vote-bytes.ts'
-import { type Connection, connect, jittered, refusedError } from './connection.ts'
+import { type Connection, connect, jittered, refusedError, systemJitter } from './connection.ts'
+import type { ClientIdentity } from './identity.ts'
 import { type OwnTexts, ownVoter } from './own-vote.ts'
-import { type ClientPolicy, mechanismOf, objections, releaseOf, type Spend, spendWith } from './policy.ts'
+import {
+  type Check,
+  type ClientPolicy,
+  checksOf,
+  mechanismOf,
+  releaseOf,
+  type Spend,
+  spendWith,
+} from './policy.ts'
 import {
   type ClientLedger,
   type ClientStorage,
@@ -34,8 +42,18 @@ export type ClientEvent =
   | { readonly type: 'task'; readonly task: Task }
   | { readonly type: 'waiting'; readonly state: Task['state']; readonly seconds: number }
   /** Nothing has left yet; `spend` is what it will have been. */
-  | { readonly type: 'round'; readonly manifest: Manifest; readonly spend: Spend }
-  | { readonly type: 'refused'; readonly manifest: Manifest; readonly reasons: readonly string[] }
+  | {
+      readonly type: 'round'
+      readonly manifest: Manifest
+      readonly spend: Spend
+      readonly checks: readonly Check[]
+    }
+  | {
+      readonly type: 'refused'
+      readonly manifest: Manifest
+      readonly reasons: readonly string[]
+      readonly checks: readonly Check[]
+    }
   | {
       readonly type: 'voted'
       readonly manifest: Manifest
@@ -57,6 +75,7 @@ export interface FederatedClientOptions {
   readonly clock?: Clock
   readonly patienceMs?: number
   readonly onRetry?: (why: string, seconds: number) => void
+  readonly jitter?: () => number
   readonly signal?: AbortSignal
 }
 
@@ -75,7 +94,9 @@ const PATIENCE_MS = 600_000
 export function createFederatedClient(options: FederatedClientOptions): FederatedClient {
   const { storage, ledger, policy, embedder, signal } = options
   const clock = options.clock ?? systemClock
+  const jitter = options.jitter ?? systemJitter
   const connection = connect({
+    jitter,
     server: options.server,
     fetch: options.fetch ?? fetch,
     clock,
@@ -111,12 +132,13 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
         charged.length === 0
           ? { before: await spent(), after: await spent() }
           : spendWith(before, manifest, policy.delta)
-      const reasons = objections(manifest, policy, { task: taskId, embedderHash, spend })
+      const checks = checksOf(manifest, policy, { task: taskId, embedderHash, spend })
+      const reasons = checks.flatMap(({ objection }) => (objection === undefined ? [] : [objection]))
       if (reasons.length > 0) {
-        yield { type: 'refused', manifest, reasons }
+        yield { type: 'refused', manifest, reasons, checks }
         return
       }
-      yield { type: 'round', manifest, spend }
+      yield { type: 'round', manifest, spend, checks }
       const seat =
         manifest.cohort.seats === null ? undefined : await takeSeat(connection, hash, identity, taskId)
       if (seat !== undefined) {
@@ -213,7 +235,7 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
           }
           continue
         }
-        const seconds = jittered(Math.max(1, found.retryAfter))
+        const seconds = jittered(Math.max(1, found.retryAfter), jitter())
         yield { type: 'waiting', state: found.state, seconds }
         await clock.sleep(seconds * 1000, signal)
       }
@@ -226,7 +248,7 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
 async function takeSeat(
   connection: Connection,
   hash: string,
-  identity: Identity,
+  identity: ClientIdentity,
   task: string,
 ): Promise<Problem | undefined> {
   const answer = await connection.call({

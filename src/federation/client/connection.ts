@@ -4,7 +4,8 @@ import { PretextError } from '../../errors.ts'
 import type { Clock } from '../clock.ts'
 import { sha256Hex, toBase64Url } from '../protocol/bytes.ts'
 import { type Problem, ProblemSchema } from '../protocol/messages.ts'
-import { type Identity, signRequest } from '../protocol/signing.ts'
+import { authorization, signedBytes } from '../protocol/signing.ts'
+import type { ClientIdentity } from './identity.ts'
 
 export interface ConnectionOptions {
   /** Address of the coordinator. */
@@ -14,11 +15,13 @@ export interface ConnectionOptions {
   /** How long to go on while nothing answers. */
   readonly patienceMs: number
   readonly onRetry?: (why: string, seconds: number) => void
+  /** A number from 0 to 1 that spreads pauses out. */
+  readonly jitter: () => number
   readonly signal?: AbortSignal
 }
 
 export interface Signer {
-  readonly identity: Identity
+  readonly identity: ClientIdentity
   readonly task: string
 }
 
@@ -65,7 +68,8 @@ export function connect(options: ConnectionOptions): Connection {
     const { method, path, body, contentType, signer } = call
     const headers: Record<string, string> = contentType === undefined ? {} : { 'content-type': contentType }
     if (signer !== undefined) {
-      headers.authorization = signRequest(signer.identity, {
+      const { identity } = signer
+      const parts = {
         task: signer.task,
         method,
         // Without the path of `server`: a proxy in front may take that away.
@@ -73,7 +77,8 @@ export function connect(options: ConnectionOptions): Connection {
         body: body ?? new Uint8Array(),
         time: clock.now() + offset,
         nonce: toBase64Url(crypto.getRandomValues(new Uint8Array(16))),
-      })
+      }
+      headers.authorization = authorization(identity.client, parts, await identity.sign(signedBytes(parts)))
     }
     const cut = AbortSignal.timeout(REQUEST_MS)
     try {
@@ -103,7 +108,7 @@ export function connect(options: ConnectionOptions): Connection {
     for (let attempt = 0; ; attempt++) {
       const answer = await once(wanted)
       if (!('again' in answer)) return answer
-      const seconds = pause(attempt, answer.seconds)
+      const seconds = jittered(Math.min(answer.seconds ?? 2 ** attempt, 60), options.jitter())
       const next = clock.now() + seconds * 1000
       if (next > (wanted.until ?? Number.POSITIVE_INFINITY) || next - began > options.patienceMs) {
         throw new PretextError(`could not reach the coordinator at ${server}: ${answer.again}`, {
@@ -163,13 +168,11 @@ function reasonOf(error: unknown): string {
     : 'the connection failed'
 }
 
-/** 1, 2, 4, ... 60 seconds, or what was asked for; each between half and whole, so that clients do not march in step. */
-function pause(attempt: number, asked: number | undefined): number {
-  const whole = Math.min(asked ?? 2 ** attempt, 60)
-  return jittered(whole)
+/** Between half of a pause and all of it, so that clients do not march in step. Pauses grow 1, 2, 4, ... 60 seconds. */
+export function jittered(seconds: number, jitter: number): number {
+  return seconds * (0.5 + jitter / 2)
 }
 
-export function jittered(seconds: number): number {
-  const word = crypto.getRandomValues(new Uint32Array(1))[0] as number
-  return seconds * (0.5 + word / 2 ** 33)
+export function systemJitter(): number {
+  return (crypto.getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32
 }

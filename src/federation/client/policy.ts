@@ -38,46 +38,64 @@ export function spendWith(charged: readonly MechanismEvent[], manifest: Manifest
   return { before: epsilonOf(charged, delta), after: epsilonOf([...charged, mechanismOf(manifest)], delta) }
 }
 
-/** Why the round must be refused, for people; empty where it is within the policy. */
-export function objections(
+/** One thing that was held against the policy. */
+export interface Check {
+  /** For people: what the round says. */
+  readonly what: string
+  /** Why the round must be refused; absent where the check holds. */
+  readonly objection?: string
+}
+
+/** The manifest, field by field, held against what the owner agreed to. */
+export function checksOf(
   manifest: Manifest,
   policy: ClientPolicy,
   own: { readonly task: string; readonly embedderHash: string; readonly spend: Spend },
-): string[] {
+): Check[] {
   const { noise, cohort, aggregation, vote, task, embedderHash, embedder } = manifest
   const bound = voteBound(voteOptionsOf(manifest))
-  const found: string[] = []
-  const unless = (fine: boolean, reason: string) => {
-    if (!fine) found.push(reason)
-  }
-  unless(task === own.task, 'it belongs to another task than the one that you enrolled in')
-  unless(
-    embedderHash === own.embedderHash,
-    `it asks for the embedder ${embedder.model} (${embedder.dtype}, identity ${embedderHash.slice(0, 12)}), yours is another one (${own.embedderHash.slice(0, 12)})`,
-  )
-  unless(
-    policy.aggregation.includes(aggregation.mode),
-    `its aggregation is ${aggregation.mode}; you agreed to ${policy.aggregation.join(', ')}`,
-  )
-  unless(
-    cohort.minimum >= policy.minimumCohort,
-    `its minimum cohort is ${cohort.minimum}; you asked for at least ${policy.minimumCohort}`,
-  )
-  unless(
-    noise.adjacency === policy.adjacency,
-    `its guarantee is under ${noise.adjacency}; you asked for ${policy.adjacency}`,
-  )
-  unless(
-    noise.delta <= policy.delta,
-    `its guarantee is stated at delta ${noise.delta}; you allow ${policy.delta} at most`,
-  )
-  unless(
-    own.spend.after <= policy.epsilon,
-    `with it your texts would have spent epsilon ${own.spend.after.toFixed(4)} at delta ${policy.delta}; you allow ${policy.epsilon} (spent so far: ${own.spend.before.toFixed(4)})`,
-  )
-  unless(
-    bound.squared === BigInt(vote.boundSquared) && bound.steps === vote.gridSteps,
-    'its bound is not the one that follows from its vote options',
-  )
-  return found
+  const check = (what: string, fine: boolean, objection: string): Check =>
+    fine ? { what } : { what, objection }
+  return [
+    check(
+      'it belongs to the task that you enrolled in',
+      task === own.task,
+      'it belongs to another task than the one that you enrolled in',
+    ),
+    check(
+      `texts are compared by the model ${embedder.model}`,
+      embedderHash === own.embedderHash,
+      `it asks for the embedder ${embedder.model} (${embedder.dtype}, identity ${embedderHash.slice(0, 12)}), yours is another one (${own.embedderHash.slice(0, 12)})`,
+    ),
+    check(
+      `votes are added up in ${aggregation.mode} aggregation`,
+      policy.aggregation.includes(aggregation.mode),
+      `its aggregation is ${aggregation.mode}; you agreed to ${policy.aggregation.join(', ')}`,
+    ),
+    check(
+      `nothing is released with fewer than ${cohort.minimum} clients`,
+      cohort.minimum >= policy.minimumCohort,
+      `its minimum cohort is ${cohort.minimum}; you asked for at least ${policy.minimumCohort}`,
+    ),
+    check(
+      `its guarantee is under ${noise.adjacency}`,
+      noise.adjacency === policy.adjacency,
+      `its guarantee is under ${noise.adjacency}; you asked for ${policy.adjacency}`,
+    ),
+    check(
+      `its guarantee is stated at delta ${noise.delta}`,
+      noise.delta <= policy.delta,
+      `its guarantee is stated at delta ${noise.delta}; you allow ${policy.delta} at most`,
+    ),
+    check(
+      `with it your texts will have spent epsilon ${own.spend.after.toFixed(4)} at delta ${policy.delta}`,
+      own.spend.after <= policy.epsilon,
+      `with it your texts would have spent epsilon ${own.spend.after.toFixed(4)} at delta ${policy.delta}; you allow ${policy.epsilon} (spent so far: ${own.spend.before.toFixed(4)})`,
+    ),
+    check(
+      'its bound on one vote follows from its vote options',
+      bound.squared === BigInt(vote.boundSquared) && bound.steps === vote.gridSteps,
+      'its bound is not the one that follows from its vote options',
+    ),
+  ]
 }

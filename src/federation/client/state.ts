@@ -3,7 +3,7 @@
 import type { MechanismEvent } from '../../privacy/events.ts'
 import { fromBase64Url, toBase64Url } from '../protocol/bytes.ts'
 import type { Receipt } from '../protocol/messages.ts'
-import { type Identity, identityFrom } from '../protocol/signing.ts'
+import { type ClientIdentity, clientIdentity } from './identity.ts'
 
 /** Small values by name. `set` returns once the value is durable, and replaces the old one in one step. */
 export interface ClientStorage {
@@ -21,14 +21,14 @@ export interface ClientLedger {
 }
 
 /** The identity for a task, made when it is first asked for: tasks cannot be linked by it. */
-export async function identityFor(storage: ClientStorage, task: string): Promise<Identity> {
+export async function identityFor(storage: ClientStorage, task: string): Promise<ClientIdentity> {
   const name = `identity-${task}`
   const kept = await storage.get(name)
   const secret = kept === undefined ? undefined : fromBase64Url(kept)
-  if (secret !== undefined) return identityFrom(secret)
+  if (secret !== undefined) return clientIdentity(secret)
   const made = crypto.getRandomValues(new Uint8Array(32))
   await storage.set(name, toBase64Url(made))
-  return identityFrom(made)
+  return clientIdentity(made)
 }
 
 /** The vote of a round: kept before it is first sent, replaced by its receipt once that is there. */

@@ -13,7 +13,7 @@ export const TaskId = z.string().check(z.regex(/^[0-9a-f]{32}$/))
 /** Milliseconds since 1970, UTC. */
 export const Time = z.int().check(z.nonnegative())
 
-const EmbedderSchema = z
+export const EmbedderSchema = z
   .strictObject({
     kind: z.string(),
     model: z.string(),

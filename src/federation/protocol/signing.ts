@@ -50,8 +50,16 @@ export function identityFrom(secretKey: Uint8Array): Identity {
 
 /** The Authorization header of a request. */
 export function signRequest(identity: Identity, parts: SignedParts): string {
-  const signature = toBase64Url(ed25519.sign(signedBytes(parts), identity.secretKey))
-  return `Pretext client=${identity.client},time=${parts.time},nonce=${parts.nonce},signature=${signature}`
+  return authorization(identity.client, parts, ed25519.sign(signedBytes(parts), identity.secretKey))
+}
+
+/** The header with a signature over `signedBytes(parts)`. */
+export function authorization(
+  client: string,
+  { time, nonce }: Pick<SignedParts, 'time' | 'nonce'>,
+  signature: Uint8Array,
+): string {
+  return `Pretext client=${client},time=${time},nonce=${nonce},signature=${toBase64Url(signature)}`
 }
 
 const HEADER = /^Pretext client=([0-9a-f]{64}),time=(\d{1,15}),nonce=([\w-]{22}),signature=([\w-]{86})$/
