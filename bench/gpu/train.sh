@@ -4,7 +4,7 @@
 #   train.sh expand    the corpora without votes (asks the server), with fidelity of all corpora
 #   train.sh small     the 14M models: on each run's corpus, on the corpora without votes, on private texts (the ceiling)
 #   train.sh large M   LoRA of model M (a GGUF or a folder; not the generator) on the same corpora, seed 1
-#   train.sh tell KIND next tokens of the held-out clients, for KIND small or large
+#   train.sh tell KIND [M]  next tokens of the held-out clients, for KIND small or large (M: the untuned model)
 # JOBS at once; what is done is not done again.
 set -uo pipefail
 : "${WORK:=/tmp/work}" "${JOBS:=8}" "${SEEDS:=1 2 3}" "${TRAIN:=}" "${BASE:=}" "${LARGE:=--epochs 2 --batch 128}"
@@ -93,15 +93,18 @@ tell)
     [ -n "$models" ] || continue
     queue "tell-$2-$arm" "$pretext evaluate $run $consented --metrics next-token $models --out $MODELS/evaluation-$2-$arm ${EVALUATE:-}"
   done
+  [ -n "${3:-}" ] && queue "tell-$2-base" "$pretext evaluate $run $consented --metrics next-token --model base=$3 --out $MODELS/evaluation-$2-base ${EVALUATE:-}"
   run_all
-  grep -h -A6 'accuracy' "$MODELS"/log/tell-"$2"-*.log
+  for f in "$MODELS"/log/tell-"$2"-*.log; do
+    echo "$(basename "$f" .log): $(grep -hE '^(Next token, best guess|Cross-entropy)' "$f" | tr -s ' \n' ' ')"
+  done
   ;;
 collect) # figures and cards, and the smallest weights that show them
   tar cJf "$2/models.tar.xz" -C "$(dirname "$MODELS")" --exclude='*.safetensors' --exclude=tokenizer.json --exclude=private.jsonl "$(basename "$MODELS")"
   ls -la "$2"
   ;;
 *)
-  sed -n '2,9p' "$0"
+  sed -n '2,8p' "$0"
   exit 64
   ;;
 esac
