@@ -101,7 +101,10 @@ function converse(file: string, options: RunJobOptions): Promise<Record<string, 
         reject(new PretextError(told, { code: kind, ...(hint === undefined ? {} : { hint }) }))
       } else if (broken !== undefined) reject(broken)
       else if (last?.event === 'done' && code === 0) resolve(last.result)
-      else reject(endedEarly(code, killedBy, options.realTexts === true ? placesOf(stderr) : stderr))
+      else if (signal?.aborted === true) {
+        const hint = '--resume goes on from its last checkpoint'
+        reject(new PretextError('stopped before it was done', { code: 'interrupted', hint }))
+      } else reject(endedEarly(code, killedBy, options.realTexts === true ? placesOf(stderr) : stderr))
     })
   })
 }
