@@ -17,7 +17,11 @@ for (const file of process.argv.slice(2)) {
 }
 
 function* passages(text) {
-  const sentences = text.replace(/\s+/g, ' ').trim().match(/[^.!?]+[.!?]+["')\]]*\s*|[^.!?]+$/g) ?? []
+  const sentences =
+    text
+      .replace(/\s+/g, ' ')
+      .trim()
+      .match(/[^.!?]+[.!?]+["')\]]*\s*|[^.!?]+$/g) ?? []
   let words = []
   for (const sentence of sentences) {
     const next = sentence.trim().split(' ')
