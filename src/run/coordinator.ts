@@ -53,7 +53,7 @@ export async function openCoordinator(
   const { privacy, evolution } = config
   const store = await openStore(loaded)
   try {
-    if ((await store.control()) === 'finished') await store.setControl('running')
+    await store.reopen()
     const token = process.env[federation.operatorTokenEnv] ?? ''
     const coordinator = await createCoordinator({
       store,

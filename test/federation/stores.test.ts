@@ -286,6 +286,14 @@ describe.each([
     await store.setControl('paused')
     await store.setControl('draining')
     expect(await store.control()).toBe('draining')
+    await store.setControl('finished')
+    await store.setControl('running')
+    expect(await store.control()).toBe('finished')
+    await store.reopen()
+    expect(await store.control()).toBe('running')
+    await store.setControl('paused')
+    await store.reopen()
+    expect(await store.control()).toBe('paused')
   })
 
   test('what was there is there after closing and opening', async () => {

@@ -207,9 +207,16 @@ export async function sqlStore(database: SqlDatabase): Promise<Store> {
     async setControl(control) {
       await database.write([
         {
-          sql: "INSERT INTO settings VALUES ('control', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+          sql: `INSERT INTO settings VALUES ('control', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+            WHERE settings.value <> 'finished'`,
           args: [control],
         },
+      ])
+    },
+
+    async reopen() {
+      await database.write([
+        { sql: "UPDATE settings SET value = 'running' WHERE name = 'control' AND value = 'finished'" },
       ])
     },
 

@@ -80,6 +80,9 @@ export interface Store {
   /** Removes the votes of an ended round; who voted, and the receipts, stay. */
   forgetVotes(manifest: string): Promise<void>
   control(): Promise<Control>
+  /** Once finished, a store stays so until it is reopened: who resumes late must not leave clients waiting for ever. */
   setControl(control: Control): Promise<void>
+  /** A finished store runs again, for another run. */
+  reopen(): Promise<void>
   close(): Promise<void>
 }
