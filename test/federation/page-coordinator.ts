@@ -22,10 +22,7 @@ export async function pageCoordinator(
   const store = await sqlStore(await embeddedDatabase(join(folder, 'store.db')))
   const coordinator: Coordinator = await exampleCoordinator(store, { pollSeconds: 1, ...options.change })
   const { assets, embedder } = options
-  const app = coordinatorApp(coordinator).route(
-    '/join',
-    joinPage({ assets, embedder: async () => embedder }),
-  )
+  const app = coordinatorApp(coordinator).route('/join', joinPage({ assets, embedder: async () => embedder }))
   const listening = await listen(app, coordinator, { host: '127.0.0.1', port: 0 })
   return {
     coordinator,

@@ -58,7 +58,8 @@ export interface Connection {
 }
 
 export function connect(options: ConnectionOptions): Connection {
-  const { clock, onRetry, signal } = options
+  // Called bare: a browser's fetch refuses to be called as a method.
+  const { clock, onRetry, signal, fetch: ask } = options
   const server = options.server.replace(/\/+$/, '')
   let offset = 0
 
@@ -82,7 +83,7 @@ export function connect(options: ConnectionOptions): Connection {
     }
     const cut = AbortSignal.timeout(REQUEST_MS)
     try {
-      const response = await options.fetch(`${server}${path}`, {
+      const response = await ask(`${server}${path}`, {
         method,
         headers,
         redirect: 'error',

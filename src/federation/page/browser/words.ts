@@ -61,7 +61,6 @@ export function leavingOf(manifest: Manifest | undefined): string[] {
   ]
 }
 
-/** `problem` of a missed round, for people. */
 export function bytesLeft(bytes: number): string {
   return bytes === 0 ? 'it had left before' : `${bytes} bytes left this device`
 }
