@@ -19,7 +19,8 @@ import { sqlStore } from '../src/federation/stores/sql-store.ts'
 const SECONDS = Number(process.argv[2] ?? 10)
 const BYTES = Number(process.argv[3] ?? 4096)
 const CONNECTIONS = 64
-const CLIENTS = SECONDS * 3500
+const WARM_UP_MS = 2000
+const CLIENTS = (SECONDS + WARM_UP_MS / 1000) * 3500
 const CANDIDATES = Math.max(16, Math.ceil(BYTES / 3))
 
 const place = process.argv[4] ?? join(await mkdtemp(join(tmpdir(), 'load-')), 'store.db')
@@ -76,7 +77,7 @@ const uploads = identities.map(({ key, client }) => {
 
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
 const { hostname, port } = new URL(url)
-const times: number[] = []
+let times: number[] = []
 const statuses = new Map<number, number>()
 function send(body: Uint8Array, authorization: string): Promise<void> {
   const began = performance.now()
@@ -106,19 +107,28 @@ function send(body: Uint8Array, authorization: string): Promise<void> {
 }
 
 let next = 0
-const began = performance.now()
-const until = began + SECONDS * 1000
-await Promise.all(
-  Array.from({ length: CONNECTIONS }, async () => {
-    while (performance.now() < until && next < uploads.length) {
-      const n = next++
-      const { body, first, again } = uploads[n] as (typeof uploads)[0]
-      await send(body, first)
-      if (n % 20 === 0) await send(body, again)
+let duplicates = 0
+/** Uploads over all connections until the time is over. */
+const uploadFor = async (ms: number): Promise<number> => {
+  const began = performance.now()
+  times = []
+  await Promise.all(Array.from({ length: CONNECTIONS }, () => connection(began + ms)))
+  return (performance.now() - began) / 1000
+}
+async function connection(until: number): Promise<void> {
+  while (performance.now() < until && next < uploads.length) {
+    const n = next++
+    const { body, first, again } = uploads[n] as (typeof uploads)[0]
+    await send(body, first)
+    if (n % 20 === 0) {
+      duplicates++
+      await send(body, again)
     }
-  }),
-)
-const seconds = (performance.now() - began) / 1000
+  }
+}
+// A coordinator runs for days: what it takes in its first second is not what is asked here.
+await uploadFor(WARM_UP_MS)
+const seconds = await uploadFor(SECONDS * 1000)
 child.stdin.write('close\n')
 const { sums, cpuSeconds, rssBytes } = JSON.parse((await lines.next()).value as string)
 child.kill()
@@ -137,7 +147,7 @@ console.log(
     p99: Number(at(0.99).toFixed(1)),
     statuses: Object.fromEntries(statuses),
     // The coordinator's own processor time, which other programs on the machine do not change much.
-    cpuMsPerUpload: Number(((cpuSeconds * 1000) / times.length).toFixed(3)),
+    cpuMsPerUpload: Number(((cpuSeconds * 1000) / (next + duplicates)).toFixed(3)),
     coordinatorMb: Math.round(rssBytes / 1e6),
     load: loadavg()[0],
     clients: next,

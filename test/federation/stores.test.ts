@@ -111,8 +111,7 @@ describe.each([
     expect(await store.enrol(entry)).toBe('enrolled')
     expect(await store.enrol(entry)).toBe('enrolled')
     expect(await store.enrol({ ...entry, client: hex(2) })).toBe('unknown-token')
-    expect(await store.publicKey(hex(1))).toEqual(key)
-    expect(await store.publicKey(hex(2))).toBeUndefined()
+    expect(await store.publicKeys([hex(2), hex(1)])).toEqual(new Map([[hex(1), key]]))
   })
 
   test('of 50 enrolments with one token at once, one key gets in', async () => {

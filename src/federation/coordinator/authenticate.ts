@@ -27,10 +27,24 @@ const KEYS_HELD = 50_000
 export function createAuthenticator(store: Store, task: string) {
   const keys = new Map<string, KeyObject>()
 
+  /** Clients whose keys are asked for with the next look at the store: one look for all that have arrived meanwhile. */
+  let asked = new Set<string>()
+  let next: Promise<ReadonlyMap<string, Uint8Array>> | undefined
+  const lookUp = (client: string): Promise<ReadonlyMap<string, Uint8Array>> => {
+    asked.add(client)
+    next ??= new Promise((resolve) => setImmediate(resolve)).then(() => {
+      const clients = [...asked]
+      asked = new Set()
+      next = undefined
+      return store.publicKeys(clients)
+    })
+    return next
+  }
+
   const keyOf = async (client: string): Promise<KeyObject | undefined> => {
     const held = keys.get(client)
     if (held !== undefined) return held
-    const raw = await store.publicKey(client)
+    const raw = (await lookUp(client)).get(client)
     if (raw === undefined) return undefined
     const key = ed25519Key(raw)
     if (keys.size >= KEYS_HELD) keys.delete(keys.keys().next().value as string)

@@ -9,6 +9,13 @@ import { PretextError } from '../../errors.ts'
 import type { SqlDatabase, SqlRow, SqlStatement } from './sql-database.ts'
 
 const BUSY_MS = 10_000
+/** The log is folded into the database every 32 MB: each time costs two more syncs, and votes wait for them. */
+const PRAGMAS = [
+  'journal_mode = WAL',
+  'synchronous = FULL',
+  `busy_timeout = ${BUSY_MS}`,
+  'wal_autocheckpoint = 8000',
+]
 
 export async function embeddedDatabase(file: string): Promise<SqlDatabase> {
   try {
@@ -21,8 +28,7 @@ export async function embeddedDatabase(file: string): Promise<SqlDatabase> {
   }
   try {
     const client = createClient({ url: pathToFileURL(file).href, concurrency: 1, timeout: BUSY_MS })
-    for (const pragma of ['journal_mode = WAL', 'synchronous = FULL', `busy_timeout = ${BUSY_MS}`])
-      await client.execute(`PRAGMA ${pragma}`)
+    for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`)
     const rows = (result: ResultSet): SqlRow[] => result.rows as unknown as SqlRow[]
     return {
       kind: 'embedded',

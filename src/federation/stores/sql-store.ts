@@ -52,9 +52,13 @@ export async function sqlStore(database: SqlDatabase): Promise<Store> {
       return rows.length === 1 ? 'enrolled' : 'unknown-token'
     },
 
-    async publicKey(client) {
-      const row = await first('SELECT public_key FROM clients WHERE client = ?', client)
-      return row === undefined ? undefined : bytesOf(row.public_key)
+    async publicKeys(clients) {
+      const places = clients.map(() => '?').join(', ')
+      const rows = await database.read(
+        `SELECT client, public_key FROM clients WHERE client IN (${places})`,
+        clients,
+      )
+      return new Map(rows.map((row) => [String(row.client), bytesOf(row.public_key)]))
     },
 
     async useNonce({ client, nonce, received }) {

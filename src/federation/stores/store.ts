@@ -54,7 +54,8 @@ export interface Store {
     readonly publicKey: Uint8Array
     readonly at: number
   }): Promise<'enrolled' | 'unknown-token'>
-  publicKey(client: string): Promise<Uint8Array | undefined>
+  /** Keys of those among these clients that are enrolled. */
+  publicKeys(clients: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>
   /** False where this client used the nonce before. */
   useNonce(use: SignedUse): Promise<boolean>
   /** Forgets nonces received before `time`: their signatures have run out. */
