@@ -72,6 +72,7 @@ async function takePart(wanted: Extract<ToWorker, { type: 'start' }>): Promise<v
   stop = new AbortController()
   const { signal } = stop
   const state = await openBrowserState()
+  let known: string | undefined
   try {
     const embedder = createBrowserEmbedder(await fetchEmbedder(server), {
       server,
@@ -88,6 +89,7 @@ async function takePart(wanted: Extract<ToWorker, { type: 'start' }>): Promise<v
       signal,
     })
     const { task } = await client.task()
+    known = task
     if (!(await client.enrolled())) {
       if (token === undefined) {
         throw new PretextError('this browser is not enrolled yet, and no token was given', {
@@ -103,6 +105,7 @@ async function takePart(wanted: Extract<ToWorker, { type: 'start' }>): Promise<v
     }
     tell({ type: 'stopped' })
   } finally {
+    if (known !== undefined) tell({ type: 'kept', kept: await keptIn(state, known) })
     state.close()
   }
 }
