@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
+import { withoutQuotes } from '../config/load.ts'
 import { PretextError } from '../errors.ts'
 
 export const STEPS = ['generate', 'train', 'evaluate'] as const
@@ -60,7 +61,7 @@ export async function loadBatch(file: string): Promise<BatchConfig> {
     return `${file}:${line}:${col}`
   }
   if (document.errors.length > 0)
-    throw problems(document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`))
+    throw problems(document.errors.map((error) => `${at(error.pos[0])}: ${withoutQuotes(error.message)}`))
   const parsed = BatchSchema.safeParse(document.toJS() ?? {})
   if (!parsed.success) {
     throw problems(

@@ -49,8 +49,7 @@ export function parseConfig(
     return `${name}:${line}:${col}`
   }
   if (document.errors.length > 0) {
-    const problems = document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`)
-    throw configError(problems)
+    throw configError(document.errors.map((error) => `${at(error.pos[0])}: ${withoutQuotes(error.message)}`))
   }
   for (const setting of options.set ?? []) applySetting(document, setting)
   const result = ConfigSchema.safeParse(document.toJS() ?? {})
@@ -59,9 +58,25 @@ export function parseConfig(
   throw configError(problems)
 }
 
+/** What YAML says without what it quotes: the file that was named may be the private data by mistake. */
+export function withoutQuotes(message: string): string {
+  return message.replace(/(?:: |sequence | ["'`{[]).*$/s, '')
+}
+
+/** A key as it may stand in a message: a word, as all known keys are; ids and sentences are not shown. */
+function shownKey(keys: readonly (string | number)[]): string {
+  return keys.every((key) => /^[$\w]{1,40}$/.test(String(key))) ? ` "${keys.join('.')}"` : ''
+}
+
+const TOLD = 20
+
 function configError(problems: readonly string[]): PretextError {
-  const unique = [...new Set(problems)]
-  const heading = unique.length === 1 ? '' : `${unique.length} problems in the config:\n`
+  const all = [...new Set(problems)]
+  const unique = all.slice(0, TOLD)
+  const heading =
+    all.length === 1
+      ? ''
+      : `${all.length} problems in the config${all.length > TOLD ? `, the first ${TOLD}` : ''}:\n`
   return new PretextError(`${heading}${unique.join('\n')}`, {
     code: 'config',
     hint: 'docs/config.md lists every key; editors complete them from configs/pretext.schema.json',
@@ -95,7 +110,7 @@ function describeIssue(
       const offset = keyPosition(document, [...keys, key]) ?? where
       const near = nearest(key, knownKeys(keys))
       const meant = near === undefined ? '' : `; did you mean "${near}"?`
-      return `${offset === undefined ? 'the command line' : at(offset)}: unknown key "${[...keys, key].join('.')}"${meant}`
+      return `${offset === undefined ? 'the command line' : at(offset)}: unknown key${shownKey([...keys, key])}${meant}`
     })
   }
   if (issue.code === 'invalid_union') {

@@ -4,7 +4,7 @@
 // Theorem 8). It stays true when the noise of each release is chosen after seeing those before, as long as the sum stays
 // within what was fixed (Smith and Thakurta, "Fully adaptive composition for Gaussian DP", 2022; Koskela et al., 2023).
 import type { Accountant } from './accountant.ts'
-import { gaussianDelta, gaussianEpsilon } from './gaussian.ts'
+import { gaussianDeltaAbove, gaussianEpsilon } from './gaussian.ts'
 import { hasExact, muOf, nameOf, refused, type Term, termsOf } from './terms.ts'
 import { checkDelta } from './units.ts'
 
@@ -25,7 +25,7 @@ export const analytic: Accountant = {
     return gaussianEpsilon(muOrThrow(termsOf(events)), delta)
   },
   delta(events, epsilon) {
-    return Math.min(1, gaussianDelta(epsilon, muOrThrow(termsOf(events))) * (1 + 1e-10))
+    return gaussianDeltaAbove(epsilon, muOrThrow(termsOf(events)))
   },
 }
 

@@ -19,10 +19,19 @@ export function gaussianDelta(epsilon: number, mu: number): number {
 // Guards the printed numbers against the rounding of gaussianDelta itself: both answers move toward privacy by this.
 const MARGIN = 1e-10
 
+/** Never below the truth: with noise of a million times the sensitivity and more, the two terms of delta nearly cancel. */
+export function gaussianDeltaAbove(epsilon: number, mu: number): number {
+  if (mu === Number.POSITIVE_INFINITY) return 1
+  const a = epsilon / mu - mu / 2
+  // Each term is right to 40 units in the last place; what underflows is below 1e-300.
+  const terms = a >= 0 ? 0.5 * Math.exp(-0.5 * a * a) * erfcx(a / Math.SQRT2) : 1
+  return Math.min(1, gaussianDelta(epsilon, mu) * (1 + MARGIN) + 40 * Number.EPSILON * terms + 1e-300)
+}
+
 /** The epsilon of a composed mechanism at delta, rounded up. */
 export function gaussianEpsilon(mu: number, delta: number): number {
   checkDelta(delta)
-  if (mu === 0 || gaussianDelta(0, mu) <= delta) return 0
+  if (mu === 0 || gaussianDeltaAbove(0, mu) <= delta) return 0
   if (mu === Number.POSITIVE_INFINITY) return mu
   // zCDP gives an upper end: rho + 2 sqrt(rho log(1/delta)) with rho = mu^2/2.
   let low = 0
@@ -30,7 +39,7 @@ export function gaussianEpsilon(mu: number, delta: number): number {
   for (let i = 0; i < 200; i++) {
     const middle = 0.5 * (low + high)
     if (middle === low || middle === high) break
-    if (gaussianDelta(middle, mu) > delta) low = middle
+    if (gaussianDeltaAbove(middle, mu) > delta) low = middle
     else high = middle
   }
   return high * (1 + MARGIN)
@@ -47,7 +56,7 @@ export function gaussianMu(epsilon: number, delta: number): number {
   for (let i = 0; i < 1200; i++) {
     const middle = 0.5 * (low + high)
     if (middle === low || middle === high) break
-    if (gaussianDelta(epsilon, middle) > delta) high = middle
+    if (gaussianDeltaAbove(epsilon, middle) > delta) high = middle
     else low = middle
   }
   // gaussianEpsilon adds MARGIN to epsilon; taking ten times as much off mu keeps epsilon(mu(epsilon)) <= epsilon.

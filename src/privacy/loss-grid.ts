@@ -3,7 +3,7 @@
 //
 // Above: the mass of each cell between two lattice points goes to its ends so that P's and Q's mass of the cell stay as they
 // were (Lemma 3.1 there): the divergence is then exact at every lattice point, and above the truth between them, because
-// it is convex in e^epsilon. Mass beyond the computed range goes up, to the lowest point or to an infinite loss.
+// it is convex in e^epsilon. Mass beyond the computed range goes up, to the end of the lowest cell or to an infinite loss.
 // Below: a cell becomes one outcome (post-processing, so never above the truth) with the loss log(P/Q) of the whole cell,
 // and that is rounded down to the lattice. All losses lie nearly half a cell above their lower end, so the lattice itself
 // is shifted by that: what rounding takes is of second order in the width of a cell, as it is from above.
@@ -96,7 +96,8 @@ export function lossesAbove({ step, first, mass, upper, slack, below, above }: L
     points[i] = (points[i] as number) + amount * Math.min(1, 1 - share + slack)
     points[i + 1] = (points[i + 1] as number) + amount * Math.min(1, share + slack)
   }
-  points[0] = (points[0] as number) + below
+  // The range begins inside the first cell: only the upper end of that cell is above every loss below the range.
+  points[1] = (points[1] as number) + below
   return { step, first, shift: 0, mass: points, infinite: above }
 }
 

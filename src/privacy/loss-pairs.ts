@@ -52,7 +52,8 @@ function sampled(rate: number, sigma: number, direction: Direction, width: numbe
     return z * variance + 0.5
   }
   const scale = 1 / (sigma * Math.sqrt(2 * Math.PI))
-  const smooth = (0.25 * sigma) / (1 + width)
+  // The loss of a sampled pair has singularities pi s^2 off the real line.
+  const smooth = Math.min((0.25 * sigma) / (1 + width), 0.25 * variance)
   const normal = (x: number): number => scale * Math.exp((-x * x) / (2 * variance))
   if (direction === 'remove') {
     const low = -width * sigma

@@ -28,6 +28,24 @@ function problemsOf(text: string, set?: string[]): string[] {
 }
 
 describe('config', () => {
+  it('never quotes what is in the file, which may be the private data by mistake', () => {
+    const secret = 'zebrafinchquartz4417'
+    for (const text of [
+      `{"client": "id-${secret}", "text": "${secret} one"}\n`.repeat(100),
+      `client,text\nid-${secret},"${secret}, and: more"\n`,
+      `{"id-${secret}": ["${secret} one"]}\n`,
+      `["${secret} \\q"]`,
+      `!${secret} *${secret}`,
+      `- |${secret}\n  a`,
+      `a: \`${secret}\n@${secret}: [`,
+      `name: [${secret}`,
+    ]) {
+      const told = problemsOf(text)
+      expect(told.join('\n')).not.toContain(secret)
+      expect(told.length).toBeLessThanOrEqual(21)
+    }
+  })
+
   it('fills in defaults, but never epsilon or delta', () => {
     const { config } = parseConfig(good, 'my.yaml')
     expect(config.histogram.vote).toBe('normalised')

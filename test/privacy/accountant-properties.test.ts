@@ -113,6 +113,25 @@ describe.each(ACCOUNTANTS.map((accountant) => ({ name: accountant.name, accounta
   },
 )
 
+describe('the truth, by mpmath at 60 digits or Fourier inversion of the characteristic function', () => {
+  it.each([
+    { sigma: 1e8, count: 11, delta: 1e-15, truth: 1.6934142794454e-7 },
+    { sigma: 1e9, count: 1, delta: 1e-15, truth: 4.424892e-9 },
+  ])('analytic, noise of $sigma: the two terms of delta nearly cancel', ({ sigma, count, delta, truth }) => {
+    const found = analytic.epsilon([times(count, gaussian(sigma))], delta)
+    expect(found).toBeGreaterThan(truth)
+    expect(found).toBeLessThan(truth * 1.00001)
+  })
+
+  it('pld, 30 releases of sigma 0.3 at rate 0.01, delta 1e-10', () => {
+    // delta at epsilon 37.31985761627652 is 9.99995166e-11, in the direction in which it is larger.
+    const { lower, upper } = pldDelta([times(30, poisson(0.01, 0.3))], 37.31985761627652)
+    expect(upper).toBeGreaterThan(9.99995166e-11)
+    expect(lower).toBeLessThan(9.99995166e-11)
+    expect(upper).toBeLessThan(1e-10 * (1 + 1e-4))
+  })
+})
+
 describe('between accountants', () => {
   it('below <= exact <= above <= RDP <= zCDP, for Gaussian releases', () => {
     fc.assert(
@@ -139,7 +158,9 @@ describe('between accountants', () => {
         expect(upper).toBeLessThanOrEqual(rdp.epsilon(events, 1e-10) * LOOSE)
         const at = pldDelta(events, upper)
         expect(at.lower).toBeLessThanOrEqual(1e-10)
-        expect(at.upper).toBeLessThanOrEqual(1e-10 * 1.05)
+        // Both are bounds from above, each on a lattice and around a tilt of its own: neither is the inverse of the other.
+        // The largest excess in 300 runs with seed 77 was below 5e-4.
+        expect(at.upper).toBeLessThanOrEqual(1e-10 * 1.001)
       }),
       { seed: 4, numRuns: 3 },
     )
