@@ -98,7 +98,6 @@ export const ProblemSchema = z.strictObject({
 })
 
 export type Task = z.output<typeof TaskSchema>
-export type Enrolment = z.output<typeof EnrolmentSchema>
 export type Receipt = z.output<typeof ReceiptSchema>
 export type RoundState = z.output<typeof RoundStateSchema>
 export type Problem = z.output<typeof ProblemSchema>
