@@ -52,7 +52,9 @@ export function voteBound(options: VoteOptions): VoteBound {
   // m texts on the same k candidates give m votes on each: squared norm m^2 k.
   const reach = BigInt(maxTextsPerClient) ** 2n * BigInt(neighbours) * grid
   if (options.clip === undefined) return { steps: GRID_STEPS, squared: reach }
-  const clipped = BigInt(Math.floor(options.clip * GRID_STEPS)) ** 2n
+  const steps = Math.floor(options.clip * GRID_STEPS)
+  if (steps === Number.POSITIVE_INFINITY) return { steps: GRID_STEPS, squared: reach }
+  const clipped = BigInt(steps) ** 2n
   if (clipped <= 0n) {
     throw new PretextError(`histogram.clip must be greater than 0, got ${options.clip}`, { code: 'config' })
   }

@@ -4,10 +4,11 @@
 // sum plus round(sigma Z) equals the rounding of the real-valued Gaussian mechanism (privacy/rounded-gaussian.ts), to which
 // the tight analysis of Balle and Wang (ICML 2018) applies in any dimension. The noise is drawn before the sum is looked at,
 // each candidate has its own draw, and no draw is used twice: two releases with equal noise would give the votes away.
+import { PretextError } from '../errors.ts'
 import type { ReleaseEvent } from '../privacy/events.ts'
 import type { PrivateRandom } from '../privacy/private-random.ts'
 import { rationalAtLeast, roundedGaussian } from '../privacy/rounded-gaussian.ts'
-import type { VoteBound } from './bound.ts'
+import { boundInVotes, type VoteBound } from './bound.ts'
 import { type ExactVotes, exactSums } from './exact-votes.ts'
 
 declare const noisy: unique symbol
@@ -23,10 +24,22 @@ export interface NoisyHistogram {
   readonly sigma: number
 }
 
+/** Beyond this (in grid steps) the sampler's sigma and the released numbers would not be exact. */
+const LARGEST_SIGMA = 2 ** 42
+
 /** sigma in grid steps: never below noiseMultiplier x L2 sensitivity. */
 export function sigmaInSteps(noiseMultiplier: number, sensitivityFactor: number, bound: VoteBound) {
   // Number(squared) is exact below 2^53 and within half a unit in the last place above; the factor covers both roundings.
   const bounded = Math.sqrt(Number(bound.squared)) * sensitivityFactor * noiseMultiplier * (1 + 2 ** -50)
+  if (!(bounded < LARGEST_SIGMA)) {
+    throw new PretextError(
+      `expected noise below ${LARGEST_SIGMA / bound.steps} votes, got a noise multiplier of ${noiseMultiplier} on an L2 bound of ${boundInVotes(bound)} votes`,
+      {
+        code: 'config',
+        hint: 'nothing was charged; use less noise, fewer texts per client or a smaller clip',
+      },
+    )
+  }
   return rationalAtLeast(bounded)
 }
 

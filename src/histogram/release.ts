@@ -26,7 +26,7 @@ import {
 import { type PrivateRandom, systemRandom } from '../privacy/private-random.ts'
 import { sensitivityFactor } from '../privacy/units.ts'
 import type { ExactVotes } from './exact-votes.ts'
-import { addNoise, type NoisyHistogram, noisyHistogramFrom } from './noise.ts'
+import { addNoise, type NoisyHistogram, noisyHistogramFrom, sigmaInSteps } from './noise.ts'
 
 const Release = z.strictObject({
   format: z.literal('pretext-release'),
@@ -96,13 +96,12 @@ export async function releaseHistogram(
   }
   await rm(aside, { force: true })
   const votes = await options.count()
+  const { mechanism } = options.charge
+  const factor = sensitivityFactor(options.terms.adjacency, 'non-negative')
+  // Noise that cannot be drawn is refused while nothing has been paid.
+  if (mechanism.type === 'gaussian') sigmaInSteps(mechanism.noiseMultiplier, factor, votes.bound)
   const { entry, repeated } = await charge(options.ledger, options.terms, options.charge)
-  const histogram = addNoise(
-    votes,
-    options.charge.mechanism,
-    sensitivityFactor(options.terms.adjacency, 'non-negative'),
-    options.random ?? systemRandom(),
-  )
+  const histogram = addNoise(votes, mechanism, factor, options.random ?? systemRandom())
   const file: ReleaseFile = {
     format: 'pretext-release',
     version: 1,

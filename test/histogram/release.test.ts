@@ -5,7 +5,9 @@ import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readRelease } from '../../src/histogram/release.ts'
+import { voteBound } from '../../src/histogram/bound.ts'
+import { ExactVotes } from '../../src/histogram/exact-votes.ts'
+import { readRelease, releaseHistogram } from '../../src/histogram/release.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 
 const child = join(import.meta.dirname, 'release-child.ts')
@@ -50,6 +52,24 @@ describe('release', () => {
       expect((await seen(folder)).steps).toEqual(first.steps)
     }
     expect(await entries(folder)).toHaveLength(1)
+  })
+
+  it('charges nothing for noise that cannot be drawn', async () => {
+    const folder = await folderFor()
+    const bound = voteBound({ mode: 'normalised', maxTextsPerClient: 1, neighbours: 1 })
+    const ledger = join(folder, 'ledger.jsonl')
+    await expect(
+      releaseHistogram({
+        file: join(folder, 'release.json'),
+        ledger,
+        terms: { dataset: 'd', unit: 'client', adjacency: 'add-remove' },
+        charge: { run: 'r', release: 'round-1', mechanism: { type: 'gaussian', noiseMultiplier: 1e9 } },
+        count: async () => new ExactVotes(4, bound, false),
+      }),
+    ).rejects.toThrow(
+      'expected noise below 67108864 votes, got a noise multiplier of 1000000000 on an L2 bound of 1 votes',
+    )
+    expect(existsSync(ledger)).toBe(false)
   })
 
   it('leaves no second file from which a lost draw could be read', async () => {

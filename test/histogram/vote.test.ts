@@ -68,6 +68,7 @@ describe('bounds', () => {
     expect(votes({ ...base, mode: 'counts' })).toBe(16)
     expect(votes({ ...base, mode: 'counts', neighbours: 4 })).toBe(32)
     expect(votes({ ...base, mode: 'counts', clip: 4 })).toBe(4)
+    expect(votes({ ...base, mode: 'counts', clip: 1e308 })).toBe(votes({ ...base, mode: 'counts' }))
     expect(votes({ ...base, mode: 'counts', clip: 400 })).toBe(16)
     expect(votes({ ...base, mode: 'multihot', maxCandidates: 9 })).toBe(3)
     expect(votes({ ...base, mode: 'multihot' })).toBe(4)
