@@ -402,6 +402,24 @@ describe('a round', () => {
   })
 })
 
+it('nonces are kept while their signatures could be used again, and not longer', async () => {
+  const nonce = 'AAAAAAAAAAAAAAAAAAAAAA'
+  const use = { client: one().client, nonce, received: 0 }
+  for (const [round, openSeconds, fresh] of [
+    [1, 500, false],
+    [2, 700, true],
+  ] as const) {
+    const { hash, closed } = await opened({ round, openSeconds })
+    await put(hash, one(), voteFor(1), { nonce })
+    await put(hash, clients[1] as Identity, voteFor(1))
+    await put(hash, clients[2] as Identity, voteFor(1))
+    clock.advance(openSeconds * 1000)
+    await closed
+    await publishRelease(coordinator, hash, utf8(`release of round ${round}`))
+    expect(await store.useNonce(use)).toBe(fresh)
+  }
+})
+
 describe('the operator', () => {
   const hash = createHash('sha256').update('operator-secret').digest('hex')
   const operate = (action: string, token = 'operator-secret') =>

@@ -151,6 +151,7 @@ export const joinCommand = defineCommand({
           })
           await enrol(client, args.token ?? process.env.PRETEXT_TOKEN)
           let votes = 0
+          let waiting = false
           let epsilon = 0
           for await (const event of client.participate(
             own,
@@ -158,6 +159,9 @@ export const joinCommand = defineCommand({
           )) {
             const line = lineFor(event, args.delta)
             if (line !== undefined) output.info(line)
+            if (event.type === 'waiting' && !waiting)
+              output.info('waiting for the next round; stop with Ctrl-C, nothing is lost')
+            waiting = event.type === 'waiting'
             if (event.type === 'voted') votes++
             if (event.type === 'voted' || event.type === 'finished') epsilon = event.epsilon
             if (event.type === 'refused') throw refusedByPolicy(event)

@@ -7,6 +7,7 @@ import type { ClosedRound } from '../aggregation/aggregation.ts'
 import { sha256Hex, utf8 } from '../protocol/bytes.ts'
 import { type CandidateEncoding, encodeCandidates } from '../protocol/candidate-bytes.ts'
 import { embedderIdentityHash, type Manifest, manifestBytes, PROTOCOL } from '../protocol/manifest.ts'
+import { SIGNATURE_WINDOW_MS } from '../protocol/signing.ts'
 import type { StoredRound } from '../stores/store.ts'
 import type { Coordinator } from './coordinator.ts'
 
@@ -61,7 +62,7 @@ export async function collectRound(
 
 /** Makes the released bytes public and forgets the single votes. */
 export async function publishRelease(
-  { store }: Coordinator,
+  { store, clock }: Coordinator,
   round: string,
   released: Uint8Array,
 ): Promise<void> {
@@ -69,6 +70,8 @@ export async function publishRelease(
   await store.putBlob(name, released)
   await store.endRound(round, 'released', name)
   await store.forgetVotes(round)
+  // A signature may be of a time ahead, so that it holds for twice the window after it came.
+  await store.forgetNonces(clock.now() - 2 * SIGNATURE_WINDOW_MS - 1000)
 }
 
 async function openRound(coordinator: Coordinator, terms: RoundTerms, attempt: number): Promise<StoredRound> {
