@@ -206,7 +206,7 @@ describe.skipIf(!found)(
       await shot(page, '3-finished')
       const { epsilon } = await client(state.ledger)
       expect(await page.locator('#now').textContent()).toContain(`epsilon ${epsilon}`)
-      await served.store.setControl('running')
+      await served.store.reopen()
       await state.release()
 
       // Forgetting: asked once more, then nothing is left in this browser.

@@ -15,10 +15,10 @@ export interface ClientIdentity {
 /** RFC 8410: what stands before the 32 bytes of a private key in PKCS #8. */
 const PKCS8_HEAD = Uint8Array.of(48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32)
 
-/** `subtle` is left out where a test wants the JavaScript half; pages without TLS have none. */
+/** `subtle` is null where there is no Web Crypto: in pages without TLS, and in tests of the JavaScript half. */
 export async function clientIdentity(
   secretKey: Uint8Array,
-  subtle: Subtle | undefined = globalThis.crypto.subtle,
+  subtle: Subtle | null = globalThis.crypto.subtle ?? null,
 ): Promise<ClientIdentity> {
   return (await webIdentity(secretKey, subtle)) ?? scriptIdentity(secretKey)
 }
@@ -35,9 +35,9 @@ function scriptIdentity(secretKey: Uint8Array): ClientIdentity {
 /** Undefined where this browser has no Ed25519. */
 async function webIdentity(
   secretKey: Uint8Array,
-  subtle: Subtle | undefined,
+  subtle: Subtle | null,
 ): Promise<ClientIdentity | undefined> {
-  if (subtle === undefined) return undefined
+  if (subtle === null) return undefined
   const pkcs8 = new Uint8Array([...PKCS8_HEAD, ...secretKey])
   try {
     const key = await subtle.importKey('pkcs8', pkcs8, 'Ed25519', true, ['sign'])

@@ -56,7 +56,7 @@ worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => {
     case 'failed':
       return failed(data.message, data.hint)
     case 'stopped':
-      say('now', `${the('now').dataset.last ?? ''} Stopped. Nothing more leaves this device.`.trim())
+      say('now', `${the('now').dataset.last ?? 'Stopped.'} Nothing more leaves this device.`)
       return running(false)
     case 'forgotten':
       location.reload()
@@ -185,6 +185,7 @@ the('form').addEventListener('submit', (event) => {
   void navigator.storage?.persist?.()
   running(true)
   show('progress', true)
+  delete the('now').dataset.last
   say('now', 'Beginning…')
   send({
     type: 'start',
@@ -204,6 +205,7 @@ the('form').addEventListener('submit', (event) => {
 
 the('stop').addEventListener('click', () => {
   the<HTMLButtonElement>('stop').disabled = true
+  delete the('now').dataset.last
   say('now', 'Stopping…')
   send({ type: 'stop' })
 })
