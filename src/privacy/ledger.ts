@@ -51,8 +51,9 @@ export async function readLedger(path: string): Promise<readonly LedgerEntry[]> 
 }
 
 /**
- * Epsilon of everything that a ledger has paid for, at delta: exact where all of it is Gaussian, by RDP otherwise. Never by
- * PLD, since later charges may have been chosen after seeing earlier releases.
+ * Epsilon of everything that a ledger has paid for, at delta: exact where all of it is Gaussian, by RDP at its best order
+ * otherwise. It is what these mechanisms cost as a sequence that was fixed in advance. Where noise was chosen after seeing
+ * releases, no number read off afterwards is a guarantee; a budget that was fixed before is (`filterEpsilon`).
  */
 export function spentEpsilon(entries: readonly LedgerEntry[], delta: number): number {
   const charges = chargesIn(entries)
