@@ -202,7 +202,7 @@ describe.skipIf(!found)(
       await served.store.setControl('finished')
       await page.getByText('All rounds are over').waitFor()
       expect(await page.locator('#receipts tr').count()).toBe(2)
-      expect(await page.locator('#kept-words').textContent()).toContain('2 rounds so far')
+      expect(await page.locator('#kept-words').textContent()).toContain('in 2 rounds')
       await shot(page, '3-finished')
       const { epsilon } = await client(state.ledger)
       expect(await page.locator('#now').textContent()).toContain(`epsilon ${epsilon}`)
@@ -276,6 +276,70 @@ describe.skipIf(!found)(
       expect(await page.getByRole('button', { name: 'Take part' }).isEnabled()).toBe(true)
       await shot(page, '7-narrow')
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(400)
+      await context.close()
+    })
+
+    it('keeps its state over a reload, charges a release once, and lets one tab take part at a time', async () => {
+      const [page, context] = await opened()
+      await page.locator('#who').waitFor()
+      const inPage = (tab: Page, body: string) =>
+        tab.evaluate(
+          `(async () => {
+          const { openBrowserState } = await import('${served.url}/join/assets/sdk.js')
+          const gaussian = { type: 'gaussian', noiseMultiplier: 2 }
+          ${body}
+        })()`,
+        )
+      await inPage(
+        page,
+        `globalThis.state = await openBrowserState()
+       await state.storage.set('vote-1', 'first')
+       await state.storage.set('vote-1', 'second')
+       await Promise.all([1, 2, 3].map(() => state.ledger.charge('task', 'round-1', gaussian)))
+       await state.ledger.charge('task', 'round-2', gaussian)`,
+      )
+      const other = await context.newPage()
+      await other.goto(`${served.url}/join`)
+      await other
+        .getByText('another tab of this browser is taking part; go on there, or close it first')
+        .waitFor()
+      const second = inPage(other, `return openBrowserState().then(() => 'opened', (error) => error.message)`)
+      expect(await second).toBe('another tab of this browser is taking part')
+      // The tab is gone without a word: what it kept is there, and its lock is not.
+      await page.close()
+      const kept = await inPage(
+        other,
+        `const state = await openBrowserState()
+       const { storage, ledger } = state
+       const found = [await storage.get('vote-1'), await storage.get('vote-2'), await state.names(), await ledger.charged(),
+         await ledger.has('task', 'round-1'), await ledger.has('other', 'round-1')]
+       await state.forget()
+       const again = await openBrowserState()
+       return [...found, await again.names(), await again.ledger.charged()]`,
+      )
+      const gaussian = { type: 'gaussian', noiseMultiplier: 2 }
+      expect(kept).toEqual(['second', undefined, ['vote-1'], [gaussian, gaussian], true, false, [], []])
+      await context.close()
+    })
+
+    it('refuses model files that are not those of the announced sha256', async () => {
+      const [page, context] = await opened()
+      await page.route('**/join/model/*', async (route) => {
+        const answer = await route.fetch()
+        const body = Buffer.from(await answer.body())
+        body[100] = (body[100] ?? 0) ^ 1
+        await route.fulfill({ response: answer, body })
+      })
+      const message = await page.evaluate(
+        `(async () => {
+        const { createBrowserEmbedder, fetchEmbedder } = await import('${served.url}/join/assets/sdk.js')
+        const embedder = createBrowserEmbedder(await fetchEmbedder('${served.url}'), { server: '${served.url}' })
+        return embedder.embed(['a text']).then(() => 'embedded', (error) => error.message)
+      })()`,
+      )
+      expect(message).toMatch(
+        /^expected the file config.json of the embedder with sha256 [0-9a-f]{64}, got another$/,
+      )
       await context.close()
     })
 

@@ -1,4 +1,5 @@
 // The participant's page: a form, and what the worker tells. Everything that was read from a file stays in variables here.
+import { epsilonOf } from '../../../privacy/accountant.ts'
 import type { ClientEvent, Task } from '../../client/browser.ts'
 import type { FromWorker, Kept, ToWorker } from './messages.ts'
 import { type ReadFile, readFile } from './read-file.ts'
@@ -307,12 +308,19 @@ function showKept(found: Kept): void {
   show('token-field', !enrolled)
   show('forget', something)
   show('receipts-scroll', receipts.length > 0)
+  const spent = epsilonOf(
+    charges.map(({ mechanism }) => mechanism),
+    task?.privacy.delta ?? 1e-6,
+  )
   const votes = `${charges.length} ${charges.length === 1 ? 'round' : 'rounds'}`
-  const open = unanswered === 0 ? '' : `; ${unanswered} made and not yet answered, to be sent as it is`
+  const open =
+    unanswered === 0
+      ? ''
+      : `; ${unanswered} made and not yet answered, to be sent as it is when you take part again`
   say(
     'kept-words',
     something
-      ? `A key that says which votes are yours, and the record of what your texts spent: ${votes} so far${open}.`
+      ? `A key that says which votes are yours, your receipts, and the record of what your texts have spent: epsilon ${number(spent)} in ${votes}${open}.`
       : 'Nothing yet.',
   )
   the('receipts').replaceChildren(
@@ -321,7 +329,7 @@ function showKept(found: Kept): void {
       const hash = document.createElement('td')
       hash.append(element('code', sha256))
       const name = document.createElement('td')
-      name.append(element('code', manifest.slice(0, 12)))
+      name.append(element('code', manifest.slice(0, 8), 'name'))
       row.append(element('td', new Date(received).toLocaleString()), name, hash)
       return row
     }),
