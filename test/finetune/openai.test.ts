@@ -317,6 +317,7 @@ describe('stopping', () => {
 
 describe('pretext finetune --provider openai', () => {
   const CLI = resolve(import.meta.dirname, '../batch/cli-child.ts')
+  const STATED = ['--mix', 'synthetic sentences of a test'] as const
   async function cli(...more: string[]) {
     const corpus = join(folder, 'corpus.jsonl')
     await writeFile(
@@ -342,9 +343,16 @@ describe('pretext finetune --provider openai', () => {
     return { code, ...text }
   }
 
+  it('uploads no file that might be the private texts: without a report somebody has to say what it is', async () => {
+    const { code, stderr } = await cli('--instruction', 'Write one.', '--yes')
+    expect(code).toBe(4)
+    expect(stderr).toContain('expected the corpus of a run to upload, got a file without its report')
+    expect(server.seen).toEqual([])
+  })
+
   it('shows the cost, tunes with --yes, and writes a card without the key', async () => {
     server.polls = 1
-    const { code, stdout, stderr } = await cli('--instruction', 'Write one.', '--yes', '--json')
+    const { code, stdout, stderr } = await cli('--instruction', 'Write one.', '--yes', '--json', ...STATED)
     expect(stderr).toContain(
       'fine-tuning gpt-4o-mini on 12 examples for 3 epochs: about 684 tokens, cost: less than $0.01',
     )
@@ -361,7 +369,7 @@ describe('pretext finetune --provider openai', () => {
   })
 
   it('asks nobody and pays nothing without --yes and a terminal', async () => {
-    const { code, stderr } = await cli('--instruction', 'Write one.')
+    const { code, stderr } = await cli('--instruction', 'Write one.', ...STATED)
     expect(code).toBe(7)
     expect(stderr).toContain('expected --yes, as there is no terminal to ask at')
     expect(server.seen).toEqual([])

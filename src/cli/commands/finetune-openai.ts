@@ -82,6 +82,17 @@ export async function finetuneAtOpenAi(args: OpenAiArguments): Promise<void> {
   const { writeDurable } = await import('../../durable.ts')
   const output = outputOf(args)
   const corpus = await readTrainingCorpus(args.corpus, { mix: args.mix })
+  // What is uploaded leaves for good: texts that no run has made might be the private ones.
+  const unknown = corpus.parts.find((part) => part.report === null)
+  if (unknown !== undefined && args.mix === undefined) {
+    throw new PretextError(
+      `${unknown.path}: expected the corpus of a run to upload, got a file without its report`,
+      {
+        code: 'data',
+        hint: 'name the run folder, or say what these texts are with --mix "..."; nothing was uploaded',
+      },
+    )
+  }
   const folder = args.out ?? (await defaultOut(args.corpus[0], 'finetune'))
   const given = Object.entries({
     epochs: args.epochs,
