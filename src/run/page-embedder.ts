@@ -5,7 +5,7 @@ import type { LoadedConfig } from '../config/load.ts'
 import { findEncoder } from '../embeddings/create.ts'
 import { onnxIdentity } from '../embeddings/encode.ts'
 import { createHashingEmbedder } from '../embeddings/hashing.ts'
-import type { Dtype } from '../embeddings/model-folder.ts'
+import { type Dtype, weightsFile } from '../embeddings/model-folder.ts'
 import { PretextError } from '../errors.ts'
 import type { PageEmbedder } from '../federation/page/serve-page.ts'
 import { namedModel } from './models.ts'
@@ -19,16 +19,14 @@ export async function pageEmbedder(loaded: LoadedConfig): Promise<PageEmbedder> 
   })
   const { id: modelId, sha256, folder } = found
   const dim = await hiddenSize(folder)
-  const wanted = found.files.filter(({ path }) => path.endsWith('.json') || sha256Of(path, found) === sha256)
+  // The weights, with the data that large models keep beside them, and none of another dtype.
+  const weights = weightsFile(found.dtype)
+  const wanted = found.files.filter(({ path }) => path.endsWith('.json') || path.startsWith(weights))
   return {
     identity: onnxIdentity({ modelId, sha256, dtype: found.dtype, maxTokens, dim }),
     maxTokens,
     files: wanted.map(({ path, sha256, bytes, absolutePath }) => ({ path, sha256, bytes, absolutePath })),
   }
-}
-
-function sha256Of(path: string, { files }: { files: readonly { path: string; sha256: string }[] }) {
-  return files.find((file) => file.path === path)?.sha256
 }
 
 /** A client holds the result against the manifest, so a wrong one costs no more than a page that refuses. */

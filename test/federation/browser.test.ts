@@ -69,7 +69,9 @@ describe.skipIf(!found)(
       expect(dtype).toBe('int8')
       candidates = await embedder.embed((await debianRows('heldout')).slice(0, 256).map(({ text }) => text))
       served = await pageCoordinator(folder, { assets, embedder: offeredBy(embedder, files, 128) })
-      browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+      // A name that is not this machine's, for the page without TLS.
+      const args = [...FLAGS, '--host-resolver-rules=MAP coordinator.test 127.0.0.1']
+      browser = await chromium.launch({ executablePath: CHROMIUM, args })
     })
     afterAll(async () => {
       await browser?.close()
@@ -153,7 +155,7 @@ describe.skipIf(!found)(
       )
       expect(differing).toBe(0)
       await page.context().close()
-    })
+    }, 600_000)
 
     const shot = async (page: Page, name: string) => {
       if (SHOTS !== undefined) await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
@@ -319,6 +321,31 @@ describe.skipIf(!found)(
       )
       const gaussian = { type: 'gaussian', noiseMultiplier: 2 }
       expect(kept).toEqual(['second', undefined, ['vote-1'], [gaussian, gaussian], true, false, [], []])
+      await context.close()
+    })
+
+    it('is under rules that let it talk to nobody else, and says so where there is no TLS', async () => {
+      const context = await browser.newContext()
+      const page = await context.newPage()
+      const response = await page.goto(`${served.url}/join`)
+      expect(response?.headers()['content-security-policy']).toMatch(/^default-src 'none'; /)
+      await page.locator('#who').waitFor()
+      const tried = await page.evaluate(
+        `(async () => {
+        const sent = await fetch('http://localhost:9/').then(() => true, () => false)
+        const script = document.createElement('script')
+        script.textContent = 'globalThis.inline = true'
+        document.body.append(script)
+        const evaluated = await new Promise((resolve) => {
+          addEventListener('securitypolicyviolation', ({ violatedDirective }) => resolve(violatedDirective))
+          fetch('http://localhost:9/').catch(() => {})
+        })
+        return [sent, globalThis.inline === true, evaluated]
+      })()`,
+      )
+      expect(tried).toEqual([false, false, 'connect-src'])
+      await page.goto(`${served.url.replace('127.0.0.1', 'coordinator.test')}/join`)
+      await page.locator('#problem', { hasText: 'expected a page over https' }).waitFor()
       await context.close()
     })
 

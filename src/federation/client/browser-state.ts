@@ -25,6 +25,7 @@ export interface Charge {
 }
 
 const NAME = 'pretext-client'
+const LOCK_WAIT_MS = 2000
 
 export interface BrowserStateOptions {
   readonly name?: string
@@ -129,19 +130,18 @@ async function takeTabLock(locks: LockManager | undefined, name: string): Promis
     })
   }
   return new Promise((resolve, reject) => {
+    // A tab that was just closed or loaded again has its lock for a moment longer.
     locks
-      .request(name, { ifAvailable: true }, (lock) => {
-        if (lock === null) {
-          reject(
-            new PretextError('another tab of this browser is taking part', {
-              code: 'locked',
-              hint: 'go on there, or close it first',
-            }),
-          )
-          return
-        }
+      .request(name, { signal: AbortSignal.timeout(LOCK_WAIT_MS) }, () => {
         return new Promise<void>((release) => resolve(release))
       })
-      .catch(reject)
+      .catch(() => {
+        reject(
+          new PretextError('another tab of this browser is taking part', {
+            code: 'locked',
+            hint: 'go on there, or close it first',
+          }),
+        )
+      })
   })
 }

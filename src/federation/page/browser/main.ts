@@ -155,6 +155,11 @@ the('form').addEventListener('submit', (event) => {
   const token = input('token').value.trim()
   const wrong: [string, boolean, string][] = [
     ['file', (found?.own.texts.length ?? 0) === 0, 'Choose a file with at least one text.'],
+    [
+      'file',
+      task?.labels != null && picked?.columns.length === 0,
+      'Each text needs a label in this task: choose a .jsonl, .csv or .tsv file with a column of labels.',
+    ],
     ['epsilon', !(epsilon > 0), 'Say how much your texts may spend: a number above 0.'],
     [
       'cohort',
@@ -166,10 +171,11 @@ the('form').addEventListener('submit', (event) => {
     ['consent', !input('consent').checked, 'Tick the box to say that you agree.'],
   ]
   let first: string | undefined
+  for (const [id] of wrong) the(id).removeAttribute('aria-invalid')
   for (const [id, bad] of wrong) {
-    if (bad) first ??= id
-    the(id).toggleAttribute('aria-invalid', false)
-    if (bad) the(id).setAttribute('aria-invalid', 'true')
+    if (!bad) continue
+    first ??= id
+    the(id).setAttribute('aria-invalid', 'true')
   }
   if (first !== undefined || task === undefined || found === undefined) {
     problem(

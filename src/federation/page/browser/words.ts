@@ -1,5 +1,7 @@
 // What the page says, in plain words: what leaves, what it costs, and what that means.
 import { epsilonOf } from '../../../privacy/accountant.ts'
+import { analytic } from '../../../privacy/analytic.ts'
+import { calibrate } from '../../../privacy/calibration.ts'
 import type { Manifest, Task } from '../../client/browser.ts'
 
 export function number(value: number): string {
@@ -29,16 +31,25 @@ export function termsOf(task: Task, manifest: Manifest | undefined): [string, st
     ],
     ['Spend in all', `epsilon ${number(epsilon)} at delta ${delta}, if you vote in every round`],
   ]
-  if (manifest !== undefined) {
-    const { noiseMultiplier } = manifest.noise
-    const one = epsilonOf([{ type: 'gaussian', noiseMultiplier }], delta)
-    terms.push(['Spend of a round', `epsilon ${number(one)} at delta ${delta}, taken alone`])
-  }
+  const one = epsilonOf([gaussian(manifest?.noise.noiseMultiplier ?? announcedNoise(task))], delta)
+  terms.push([
+    'Spend of a round',
+    `epsilon ${number(one)} at delta ${delta}, taken alone${manifest === undefined ? ' (if all rounds are alike)' : ''}`,
+  ])
   terms.push(
     ['Protected', 'all your texts together: whether you took part, and with what'],
     ['People in a round', `at least ${minimumCohort}, or nothing is released`],
   )
   return terms
+}
+
+const gaussian = (noiseMultiplier: number) => ({ type: 'gaussian', noiseMultiplier }) as const
+
+/** The noise of a round, if what was announced is shared out evenly. */
+function announcedNoise({ privacy: { epsilon, delta, rounds } }: Task): number {
+  return calibrate(analytic, { epsilon, delta }, (noiseMultiplier) => [
+    { type: 'repeated', count: rounds, event: gaussian(noiseMultiplier) },
+  ])
 }
 
 const STATES: Record<Task['state'], string> = {
