@@ -277,6 +277,15 @@ describe.skipIf(!found)(
       await page.getByText('Stopped. Nothing more leaves this device.').waitFor()
       expect(await page.getByRole('button', { name: 'Take part' }).isEnabled()).toBe(true)
       await shot(page, '7-narrow')
+      // A vote that was made before the stop goes on as it is: counted once, whenever it was that the stop came.
+      await page.getByRole('button', { name: 'Take part' }).click()
+      await page.getByText('Waiting for the next round').waitFor()
+      await page.getByRole('button', { name: 'Stop' }).click()
+      await page.getByText('Stopped. Nothing more leaves this device.').waitFor()
+      expect(await page.locator('#receipts tr').count()).toBe(1)
+      expect(await page.locator('#kept-words').textContent()).toMatch(
+        /have spent: epsilon 1.99 in 1 round\.$/,
+      )
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(400)
       await context.close()
     })

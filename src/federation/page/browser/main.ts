@@ -88,7 +88,8 @@ function looked({ task: found, manifest, kept: own }: Extract<FromWorker, { type
 }
 
 function explain(): void {
-  say('meaning', meaningOf(input('epsilon').valueAsNumber, input('delta').valueAsNumber))
+  if (task === undefined) return
+  say('meaning', meaningOf(input('epsilon').valueAsNumber, input('delta').valueAsNumber, task.privacy))
 }
 for (const id of ['epsilon', 'delta']) the(id).addEventListener('input', explain)
 

@@ -13,9 +13,11 @@ export function mostSure(epsilon: number): number {
   return Math.min(100, Math.ceil(1000 / (1 + Math.exp(-epsilon))) / 10)
 }
 
-export function meaningOf(epsilon: number, delta: number): string {
+export function meaningOf(epsilon: number, delta: number, { adjacency }: Task['privacy']): string {
   if (!(epsilon > 0)) return 'Smaller is more private; common values lie between 0.5 and 10.'
-  return `With epsilon ${number(epsilon)}: whoever sees everything that is released, and began with an even guess whether you took part at all, can be at most ${mostSure(epsilon)} % sure afterwards. (Leaving aside a chance of ${delta}.)`
+  const guess =
+    adjacency === 'add-remove' ? 'whether you took part at all' : 'which of two sets of texts is yours'
+  return `With epsilon ${number(epsilon)}: whoever sees everything that is released, and began with an even guess ${guess}, can be at most ${mostSure(epsilon)} % sure afterwards. (Leaving aside a chance of ${delta}.)`
 }
 
 export function termsOf(task: Task, manifest: Manifest | undefined): [string, string][] {
@@ -37,7 +39,12 @@ export function termsOf(task: Task, manifest: Manifest | undefined): [string, st
     `epsilon ${number(one)} at delta ${delta}, taken alone${manifest === undefined ? ' (if all rounds are alike)' : ''}`,
   ])
   terms.push(
-    ['Protected', 'all your texts together: whether you took part, and with what'],
+    [
+      'Protected',
+      privacy.adjacency === 'add-remove'
+        ? 'all your texts together: whether you took part, and with what'
+        : 'all your texts together: what you took part with (not whether you did)',
+    ],
     ['People in a round', `at least ${minimumCohort}, or nothing is released`],
   )
   return terms
