@@ -87,6 +87,12 @@ export async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json')
   // Over a file size limit the system would end the process; caught, the write fails and says so.
   if (process.platform !== 'win32') process.on('SIGXFSZ', () => {})
+  // A reader that went away (`| head`) is no failure: what was to be said is dropped, the work goes on.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
   try {
     await withoutUnusedHelp(cli(args))
       .fail((message, error) => {

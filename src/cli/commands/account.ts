@@ -111,14 +111,18 @@ export const accountCommand = defineCommand({
     const views = viewerEpsilons(releasesOf(noiseMultiplier), delta, named)
     const epsilon = views.outside[adjacency] as number
     const used = named ?? account(seen(noiseMultiplier), delta, adjacency).accountant
-    const sides = ACCOUNTANTS.filter((one) => named === undefined || one === named).map((one) => ({
-      accountant: one.name,
-      method: one.method,
-      epsilon:
-        one.refusal(seen(noiseMultiplier), adjacency) === undefined
-          ? one.epsilon(seen(noiseMultiplier), delta, adjacency)
-          : undefined,
-    }))
+    // Where one formula is exact, the distribution would only find it again, slowly.
+    const shownBeside = (one: Accountant) => used.name !== 'analytic' || one.name !== 'pld'
+    const sides = ACCOUNTANTS.filter((one) => (named === undefined ? shownBeside(one) : one === named)).map(
+      (one) => ({
+        accountant: one.name,
+        method: one.method,
+        epsilon:
+          one.refusal(seen(noiseMultiplier), adjacency) === undefined
+            ? one.epsilon(seen(noiseMultiplier), delta, adjacency)
+            : undefined,
+      }),
+    )
     // One after the other is cheap only where the answer is a formula.
     const steps = used.name === 'analytic' ? milestones(rounds) : []
     const after = steps.map((count) => used.epsilon(seen(noiseMultiplier, count), delta, adjacency))

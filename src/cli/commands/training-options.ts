@@ -21,7 +21,8 @@ export function trainingOptions<A>(yargs: Argv<A>) {
     .option('mix', {
       type: 'string',
       requiresArg,
-      describe: 'Train on several runs together; the statement of what they are goes into the model card',
+      describe:
+        'Train on several runs together, or on files without the report of a run; the statement of what they are goes into the model card',
     })
     .option('allow-generator', {
       type: 'boolean',
