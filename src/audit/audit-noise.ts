@@ -69,7 +69,7 @@ export async function auditNoise(options: AuditOptions): Promise<NoiseAudit> {
   if (samples < FEWEST_SAMPLES) {
     throw new PretextError(`expected at least ${FEWEST_SAMPLES} samples, got ${samples}`, {
       code: 'usage',
-      hint: 'a million take a few seconds and show faults that matter',
+      hint: 'a million take some seconds and show faults that matter',
     })
   }
   const alpha = 1 - confidence

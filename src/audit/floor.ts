@@ -20,15 +20,11 @@ export interface PowerQuestion {
   readonly withoutTrials: number
 }
 
-/** 1st percentile of 200 honest audits each (bench/audit-floor.json): one release, add-remove, a million draws. */
+/** 1st percentile of 200 honest audits each (bench/audit-floor.json): one release, add-remove, four million draws. */
 const CALIBRATED: readonly (PowerQuestion & { readonly floor: number })[] = [
-  { mu: 1, floor: 2.5608, ...{ delta: 3e-6, alpha: 0.001, withTrials: 124_928, withoutTrials: 374_784 } },
-  {
-    mu: 1 / 2.31,
-    floor: 0.913,
-    ...{ delta: 3e-6, alpha: 0.001, withTrials: 124_928, withoutTrials: 374_784 },
-  },
-]
+  { mu: 1, floor: 2.9679 },
+  { mu: 1 / 2.31, floor: 1.1182 },
+].map((entry) => ({ ...entry, delta: 3e-6, alpha: 0.001, withTrials: 500_224, withoutTrials: 1_500_672 }))
 
 /** The calibrated floor, where honest runs of just these settings were made. */
 export function calibratedFloor(question: PowerQuestion): number | undefined {

@@ -26,13 +26,13 @@ const question = (mu: number) => ({
   mu,
   delta: 3e-6,
   alpha: 1 - 0.999,
-  withTrials: 124_928,
-  withoutTrials: 374_784,
+  withTrials: 500_224,
+  withoutTrials: 1_500_672,
 })
 
 describe('the floor', () => {
   it.each(entries)('noise multiplier $noiseMultiplier: the 1st percentile of honest runs', (entry) => {
-    expect(entry).toMatchObject({ runs: 200, samples: 1_000_000, delta: 3e-6, aboveClaim: 0 })
+    expect(entry).toMatchObject({ runs: 200, samples: 4_000_000, delta: 3e-6, aboveClaim: 0 })
     expect(entry.largest).toBeLessThan(entry.claim)
     expect(entry.mu.largest).toBeLessThan(entry.mu.claim)
     const mu = 1 / entry.noiseMultiplier

@@ -32,7 +32,7 @@ export const auditCommand = defineCommand({
       .option('samples', {
         type: 'number',
         requiresArg: true,
-        default: 1_000_000,
+        default: 4_000_000,
         describe: 'Noise draws; the more, the closer the bound comes to the claim',
       })
       .option('corpus', {

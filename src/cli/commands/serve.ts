@@ -56,6 +56,7 @@ export const serveCommand = defineCommand({
     await interruptible(output, async (signal) => {
       const open = await openCoordinator(loaded, {
         onEvent: output.onEvent,
+        replica: args.replica,
         ...(args.port === undefined ? {} : { port: args.port }),
       })
       try {
