@@ -71,12 +71,13 @@ export async function openPrivateCache(
     },
     async save() {
       if (added.size === 0) return
+      // Before the lock, which would make the folder for everybody to read.
+      await mkdir(dirname(file), { recursive: true, mode: 0o700 })
       const unlock = await takeLock(dirname(file), basename(file))
       try {
         // Another run may have written meanwhile; under another key its records are the ones to keep.
         const now = await read(file)
         if (now !== undefined && !now.key.equals(key)) return
-        await mkdir(dirname(file), { recursive: true, mode: 0o700 })
         await writeDurable(file, encode({ key, records: new Map([...(now?.records ?? []), ...added]) }))
       } finally {
         await unlock()

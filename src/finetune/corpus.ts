@@ -28,7 +28,7 @@ export interface TrainingCorpus {
 }
 
 export interface CorpusOptions {
-  /** The owner's statement of what a mixture of runs is, for the model card. */
+  /** The owner's statement of what a mixture of runs (or texts without a report) is, for the model card. */
   readonly mix?: string | undefined
 }
 

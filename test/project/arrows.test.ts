@@ -126,6 +126,24 @@ describe('import arrows', () => {
   })
 })
 
+describe('packages of the coordinator', () => {
+  it('databases are loaded where a store is opened: a run without clients of its own loads none', () => {
+    const named = files.flatMap((file) =>
+      [
+        ...readFileSync(file, 'utf8').matchAll(
+          /(import type|import|export)\s[^'"]*?from '(?:@libsql\/client|pg)'|import '(?:@libsql\/client|pg)'|import\('(?:@libsql\/client|pg)'\)/g,
+        ),
+      ]
+        .filter((match) => match[1] !== 'import type')
+        .map((match) => `${relative(SRC, file)}: ${match[0]}`),
+    )
+    expect(named.sort()).toEqual([
+      "federation/stores/embedded.ts: import('@libsql/client')",
+      "federation/stores/postgres.ts: import('pg')",
+    ])
+  })
+})
+
 describe('file sizes', () => {
   const lines = files.map((file) => readFileSync(file, 'utf8').split('\n').length).sort((a, b) => a - b)
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Embedder } from '../../src/embeddings/embedder.ts'
 import { createHashingEmbedder } from '../../src/embeddings/hashing.ts'
@@ -37,6 +37,7 @@ describe('the private cache', () => {
     expect(existsSync(path)).toBe(false)
     await cache.save()
     expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect((await stat(dirname(path))).mode & 0o777).toBe(0o700)
 
     const second = counting()
     const again = await openPrivateCache(path, second, [])

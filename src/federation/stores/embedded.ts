@@ -3,7 +3,7 @@
 import { chmod, mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { createClient, type ResultSet } from '@libsql/client'
+import type { ResultSet } from '@libsql/client'
 import { storageError } from '../../durable.ts'
 import { PretextError } from '../../errors.ts'
 import type { SqlDatabase, SqlRow, SqlStatement } from './sql-database.ts'
@@ -27,6 +27,8 @@ export async function embeddedDatabase(file: string): Promise<SqlDatabase> {
     throw storageError(error, file)
   }
   try {
+    // Loaded here: a run without clients of its own opens no store.
+    const { createClient } = await import('@libsql/client')
     const client = createClient({ url: pathToFileURL(file).href, concurrency: 1, timeout: BUSY_MS })
     for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`)
     const rows = (result: ResultSet): SqlRow[] => result.rows as unknown as SqlRow[]

@@ -1,6 +1,6 @@
 // PostgreSQL, for several stateless replicas behind a load balancer. Unique constraints and row locks decide what is
 // counted, so replicas need not know of each other.
-import pg from 'pg'
+import type pg from 'pg'
 import { PretextError } from '../../errors.ts'
 import type { SqlDatabase, SqlRow, SqlStatement, SqlValue } from './sql-database.ts'
 
@@ -9,7 +9,9 @@ const AGAIN = ['40P01', '40001']
 const TRIES = 5
 
 export async function postgresDatabase(url: string, connections = 8): Promise<SqlDatabase> {
-  const pool = new pg.Pool({ connectionString: url, max: connections, application_name: 'pretext' })
+  // Loaded here: a run without clients of its own opens no store.
+  const { default: postgres } = await import('pg')
+  const pool = new postgres.Pool({ connectionString: url, max: connections, application_name: 'pretext' })
   // An idle connection that breaks is replaced by the pool; the next query tells if the server is gone.
   pool.on('error', () => {})
   const run = async (
