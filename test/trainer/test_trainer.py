@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM
+from gguf import GGUFReader
+from tokenizers import Tokenizer, models, normalizers, processors
+from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from pretext_trainer import gguf_file, start
+from pretext_trainer import gguf_file, gguf_tokenizer, start
 from pretext_trainer.channel import Channel
 from pretext_trainer.checkpoints import Checkpoints, write_aside
 from pretext_trainer.failure import Failure
@@ -310,6 +312,69 @@ class GgufTest(WithFolder):
         self.assertEqual(
             gguf_file.why_not(made.model, made.tokenizer), "its architecture is mamba, and only Llama is written"
         )
+
+
+class GgufTokenizerTest(WithFolder):
+    """A tokenizer that is not the file's own is refused before anything is trained."""
+
+    def told(self, made: start.Start, **change) -> dict:
+        path = self.folder / "model.gguf"
+        gguf_file.write(made.model, made.tokenizer, path, "tiny")
+        fields = {k: f.contents() for k, f in GGUFReader(path).fields.items() if k.startswith("tokenizer.ggml.")}
+        return {**fields, **{f"tokenizer.ggml.{k}": v for k, v in change.items()}}
+
+    def test_byte_level(self):
+        made = tiny(self.folder)
+        told = self.told(made)
+        merges = told["tokenizer.ggml.merges"]
+        why = lambda **change: gguf_tokenizer.why_not(self.told(made, **change), made.tokenizer)  # noqa: E731
+        self.assertIsNone(why())
+        self.assertEqual(why(merges=merges[::-1]), "its merges are others or in another order")
+        self.assertEqual(why(tokens=told["tokenizer.ggml.tokens"][::-1]), "its entries have other numbers")
+        self.assertEqual(why(pre="poro-chat"), 'the splitting "poro-chat" is not known here')
+        self.assertEqual(why(add_bos_token=False), "a begin token is put before a text")
+        self.assertEqual(why(model="t5"), "one of kind t5, which cannot be checked")
+
+    def test_sentencepiece(self):
+        words = "\n".join(gguf_tokenizer.SAMPLES).replace(" ", "▁")
+        pieces = sorted(set(words)) + ["th", "e▁", "the▁", "an", "nd", "and"]
+        tokens = ["<s>", *pieces]
+        place = {token: i for i, token in enumerate(tokens)}
+        told = {
+            "tokenizer.ggml.model": "llama",
+            "tokenizer.ggml.tokens": tokens,
+            "tokenizer.ggml.scores": [-float(i) for i in range(len(tokens))],
+            "tokenizer.ggml.bos_token_id": 0,
+            "tokenizer.ggml.add_space_prefix": False,
+        }
+
+        def why(merges: list[tuple[str, str]], begin: bool) -> str | None:
+            made = Tokenizer(models.BPE(place, merges))
+            made.normalizer = normalizers.Replace(" ", "▁")
+            if begin:
+                made.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
+            return gguf_tokenizer.why_not(told, PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>"))
+
+        # "th" is earlier than "an"; of "and", the file prefers "an" + "d" to "a" + "nd".
+        merges = [("t", "h"), ("e", "▁"), ("th", "e▁"), ("a", "n"), ("n", "d"), ("an", "d")]
+        self.assertIsNone(why(merges, True))
+        self.assertEqual(why(merges, False), "no begin token is put before a text")
+        self.assertEqual(why(merges[::-1], True), "plain English falls into other tokens")
+
+    def test_a_training_refuses_it(self):
+        made = tiny(self.folder)
+        path = self.folder / "model.gguf"
+        gguf_file.write(made.model, made.tokenizer, path, "tiny")
+        path.write_bytes(path.read_bytes().replace(b"gpt-2", b"poro2"))
+        with self.assertRaises(Failure) as raised:
+            start.checkpoint({"from": "gguf", "model": str(path), "revision": None}, torch.float32)
+        self.assertEqual(raised.exception.code, "config")
+        self.assertEqual(
+            raised.exception.message,
+            f"{path}: expected the tokenizer that the file describes, and Transformers makes another one "
+            '(the splitting "poro2" is not known here)',
+        )
+        self.assertIn("safetensors and tokenizer.json", raised.exception.hint)
 
 
 class ScheduleTest(unittest.TestCase):

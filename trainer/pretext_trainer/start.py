@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from . import gguf_tokenizer
 from .channel import Channel
 from .failure import Failure
 from .texts import read_texts
@@ -83,6 +84,8 @@ def checkpoint(wanted: dict, dtype: torch.dtype, **more: object) -> Start:
         )
     _check_architecture(name, where, wanted["model"])
     tokenizer = _load_tokenizer(name, where)
+    if source == "gguf":
+        gguf_tokenizer.check(wanted["model"], tokenizer)
     try:
         model, told = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True, **where, **more)
     except Exception as error:
