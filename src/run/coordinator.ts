@@ -43,17 +43,17 @@ export async function openStore(loaded: LoadedConfig): Promise<Store> {
   return sqlStore(await postgresDatabase(url))
 }
 
-/** Opens the store and listens; `port` overrides the config's. */
+/** Opens the store and listens; `port` overrides the config's. A replica leaves it to the process with the rounds to reopen. */
 export async function openCoordinator(
   loaded: LoadedConfig,
-  options: { readonly onEvent?: OnEvent; readonly port?: number } = {},
+  options: { readonly onEvent?: OnEvent; readonly port?: number; readonly replica?: boolean } = {},
 ): Promise<OpenCoordinator> {
   const federation = federationOf(loaded)
   const { config, path } = loaded
   const { privacy, evolution } = config
   const store = await openStore(loaded)
   try {
-    await store.reopen()
+    if (options.replica !== true) await store.reopen()
     const token = process.env[federation.operatorTokenEnv] ?? ''
     const coordinator = await createCoordinator({
       store,

@@ -85,9 +85,10 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     if (manifest === undefined) throw new Refusal('not-found')
     return { hash, manifest }
   }
+  const retryAfter = { 'retry-after': String(pollSeconds) }
   const requireRunning = async () => {
     const { state } = (await current()).task
-    if (state === 'paused') throw new Refusal('try-later', 'the coordinator is paused', pollSeconds)
+    if (state === 'paused') throw new Refusal('try-later', 'the coordinator is paused', retryAfter)
   }
 
   app.get('/v1/task', async (c) => {
@@ -133,7 +134,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     await requireRunning()
     if (!(await store.useNonce({ client, nonce, received }))) throw new Refusal('replayed')
     const outcome = await store.takeSeat(hash, client, received)
-    if (outcome === 'no-seat-left') throw new Refusal('no-seat-left', undefined, pollSeconds)
+    if (outcome === 'no-seat-left') throw new Refusal('no-seat-left', undefined, retryAfter)
     if (outcome === 'round-closed') throw new Refusal('round-closed')
     return c.json({ manifest: hash, client })
   })
@@ -174,12 +175,22 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   app.get('/v1/openapi.json', (c) => c.json(openApiDocument()))
   app.get('/', (c) => c.redirect('/status'))
   app.get('/status', async (c) => c.html(await statusPage(coordinator)))
-  for (const { path } of [...app.routes].filter(({ path }) => path !== '/*')) {
+  refuseOtherMethods(app)
+  return app
+}
+
+/** Every other method of a path that is there gets 405 with the methods that it takes (RFC 9110). */
+export function refuseOtherMethods(app: Hono): void {
+  const methods = new Map<string, string[]>()
+  for (const { path, method } of app.routes.filter(({ method }) => method !== 'ALL')) {
+    const taken = method === 'GET' ? ['GET', 'HEAD'] : [method]
+    methods.set(path, [...(methods.get(path) ?? []), ...taken])
+  }
+  for (const [path, taken] of methods) {
     app.all(path, () => {
-      throw new Refusal('method-not-allowed')
+      throw new Refusal('method-not-allowed', undefined, { allow: taken.join(', ') })
     })
   }
-  return app
 }
 
 /** Path and query as they were sent. */

@@ -52,7 +52,8 @@ export function groupVotes(store: Pick<Store, 'castVotes' | 'kind'>): GroupVotes
   }
   return {
     cast(vote) {
-      if (waiting.length >= MOST_WAITING) throw new Refusal('try-later', 'many votes are waiting', 1)
+      if (waiting.length >= MOST_WAITING)
+        throw new Refusal('try-later', 'many votes are waiting', { 'retry-after': '1' })
       return new Promise((resolve, reject) => {
         waiting.push({ vote, resolve, reject })
         if (busy < lanes) void lane()

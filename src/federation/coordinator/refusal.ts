@@ -3,13 +3,13 @@ import { type Problem, REFUSALS, type RefusalCode } from '../protocol/messages.t
 
 export class Refusal extends Error {
   readonly code: RefusalCode
-  readonly retryAfter: number | undefined
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(code: RefusalCode, detail?: string, retryAfter?: number) {
+  constructor(code: RefusalCode, detail?: string, headers: Readonly<Record<string, string>> = {}) {
     super(detail ?? REFUSALS[code].meaning)
     this.name = 'Refusal'
     this.code = code
-    this.retryAfter = retryAfter
+    this.headers = headers
   }
 }
 
@@ -22,7 +22,10 @@ export function refusalResponse(refusal: Refusal): Response {
     code: refusal.code,
     ...(refusal.message === meaning ? {} : { detail: refusal.message }),
   }
-  const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
-  if (refusal.retryAfter !== undefined) headers.set('retry-after', String(refusal.retryAfter))
+  const headers = {
+    ...refusal.headers,
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+  }
   return new Response(JSON.stringify(problem), { status, headers })
 }

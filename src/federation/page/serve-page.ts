@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { type Context, Hono } from 'hono'
+import { refuseOtherMethods } from '../coordinator/app.ts'
 import type { OfferedEmbedder } from '../protocol/embedder-files.ts'
 
 /** The coordinator's embedder, with where its files are on this machine. */
@@ -107,6 +108,7 @@ export function joinPage({ embedder, assets = ASSETS }: PageOptions): Hono {
       'cache-control': 'public, max-age=31536000, immutable',
     })
   })
+  refuseOtherMethods(app)
   return app
 }
 

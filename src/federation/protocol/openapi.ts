@@ -1,6 +1,7 @@
 // The protocol as an OpenAPI 3.1 document, made from the schemas; docs/openapi.json is this, and a test holds it fresh.
 import * as z from 'zod/mini'
 import { VERSION } from '../../version.ts'
+import { OfferedEmbedderSchema } from './embedder-files.ts'
 import { ManifestSchema } from './manifest.ts'
 import {
   EnrolledSchema,
@@ -22,6 +23,7 @@ const SCHEMAS = {
   Seat: SeatSchema,
   Receipt: ReceiptSchema,
   RoundState: RoundStateSchema,
+  OfferedEmbedder: OfferedEmbedderSchema,
   Problem: ProblemSchema,
 }
 
@@ -161,6 +163,21 @@ export function openApiDocument() {
             ...ok('Done', { content: { 'application/json': { schema: { type: 'object' } } } }),
             ...refusals('forbidden', 'not-found'),
           },
+        },
+      },
+      '/join/embedder': {
+        get: {
+          operationId: 'embedder',
+          description: 'The model that a page embeds with, so that it loads nothing from elsewhere',
+          responses: { ...ok('The embedder and its files', json('OfferedEmbedder')), ...refusals() },
+        },
+      },
+      '/join/model/{sha256}': {
+        get: {
+          operationId: 'modelFile',
+          description: 'A file of that model by its sha256',
+          parameters: [parameter('sha256', 'sha256 of the file')],
+          responses: { ...ok('The file', bytes), ...refusals('not-found') },
         },
       },
     },
