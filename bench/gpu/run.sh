@@ -58,9 +58,13 @@ status)
   uptime
   ;;
 collect)
-  # Everything but the request caches: what docs/results.md is made of.
+  # What the results are made of, one archive for each variant; populations, parquet and caches stay.
   folder=$("$WORK/bin/node" -e 'process.stdout.write(require("path").resolve(process.argv[1]))' "${RUNS:-$app/runs/gpu/batch}")
-  tar cJf "$2/runs.tar.xz" -C "$(dirname "$folder")" --exclude='llm-cache*' --exclude='*.part' "$(basename "$folder")"
+  for variant in $(cd "$folder/jobs" && ls -d -- * | sed 's/_seed-.*//' | sort -u); do
+    # Fast, and three archives for nine runs.
+    tar c -C "$folder/jobs" --exclude='llm-cache*' --exclude='*.part' --exclude='population.jsonl' --exclude='*.parquet' \
+      $(cd "$folder/jobs" && ls -d -- "$variant"_seed-* "$variant" 2>/dev/null) | gzip -1 >"$2/$variant.tar.gz"
+  done
   cp "$WORK/serve.log" "$2/serve.log"
   tail -n 3 "$WORK"/share-*.log >"$2/shares.log"
   ls -la "$2"

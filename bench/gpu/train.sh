@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # What the corpora are worth: training and evaluation on the machine of run.sh, after its cells or beside them.
 #   train.sh base      public pre-training of the 14M model, for each seed
-#   train.sh expand    the corpora without votes (asks the server), with fidelity of all corpora
+#   train.sh expand    the corpora without votes (asks the server)
+#   train.sh fidelity  fidelity and diversity of all corpora (CPU alone: after the trainings)
 #   train.sh small     the 14M models: on each run's corpus, on the corpora without votes, on private texts (the ceiling)
 #   train.sh large M   LoRA of model M (a GGUF or a folder; not the generator) on the same corpora, seed 1
 #   train.sh tell KIND [M]  next tokens of the held-out clients, for KIND small or large (M: the untuned model)
 # JOBS at once; what is done is not done again.
 set -uo pipefail
-: "${WORK:=/tmp/work}" "${JOBS:=8}" "${SEEDS:=1 2 3}" "${TRAIN:=}" "${BASE:=}" "${LARGE:=--epochs 2 --batch 128}"
+: "${WORK:=/tmp/work}" "${JOBS:=8}" "${SEEDS:=1 2 3}" "${TRAIN:=}" "${BASE:=}" "${LARGE:=--epochs 1 --batch 128 --micro-batch 64 --precision bf16}"
 app=$WORK/app
 : "${RUNS:=$app/runs/gpu/batch/jobs}" "${MODELS:=$WORK/models}" "${DATA:=$app/runs/gpu/debian}" "${PUBLIC:=$WORK/passages.jsonl}"
 export PATH=$WORK/bin:$PATH PRETEXT_CACHE=$WORK/cache PRETEXT_OFFLINE=1 PYTHONPATH=$WORK/site OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 export PRETEXT_PYTHON=${PRETEXT_PYTHON:-$(command -v python3)} TOKENIZERS_PARALLELISM=false
-consented="--config bench/gpu/generate.yaml --set data.private.path=$DATA/clients.jsonl --set data.consented.path=$DATA/heldout.jsonl --set data.consented.client=client"
+consented="--config bench/gpu/generate.yaml --set data.private.path=$DATA/clients.jsonl --set data.consented.path=$DATA/heldout.jsonl --set data.consented.client=client --set embeddings.threads=2"
 mkdir -p "$MODELS/log" && cd "$app" || exit 1
 log() { echo "$(date +%T) $*"; }
 
@@ -60,10 +61,17 @@ base)
   run_all
   ;;
 expand)
+  for run in "$RUNS"/*"${EXPAND:-eps-inf}"*/run; do
+    [ -s "$run/synthetic.jsonl" ] && [ ! -s "$run/evaluation/expand-only.jsonl" ] || continue
+    queue "expand-$(basename "$(dirname "$run")")" "$pretext evaluate $run $consented --metrics diversity --expand-only ${EVALUATE:-}"
+  done
+  run_all
+  ;;
+fidelity)
   for run in "$RUNS"/*/run; do
-    [ -s "$run/synthetic.jsonl" ] && [ ! -s "$run/evaluation/evaluation.json" ] || continue
-    more= && [[ $run == *"${EXPAND:-eps-inf}"* ]] && more=--expand-only
-    queue "fidelity-$(basename "$(dirname "$run")")" "$pretext evaluate $run $consented --metrics fidelity --metrics diversity $more ${EVALUATE:-}"
+    name=fidelity-$(basename "$(dirname "$run")")
+    [ -s "$run/synthetic.jsonl" ] && [ ! -s "$MODELS/$name/evaluation.json" ] || continue
+    queue "$name" "$pretext evaluate $run $consented --metrics fidelity --metrics diversity --out $MODELS/$name ${EVALUATE:-}"
   done
   run_all
   ;;
@@ -100,11 +108,11 @@ tell)
   done
   ;;
 collect) # figures and cards, and the smallest weights that show them
-  tar cJf "$2/models.tar.xz" -C "$(dirname "$MODELS")" --exclude='*.safetensors' --exclude=tokenizer.json --exclude=private.jsonl "$(basename "$MODELS")"
+  tar czf "$2/models.tar.gz" -C "$(dirname "$MODELS")" --exclude='*.safetensors' --exclude=tokenizer.json --exclude=private.jsonl --exclude=checkpoints --exclude='*.pt' "$(basename "$MODELS")"
   ls -la "$2"
   ;;
 *)
-  sed -n '2,8p' "$0"
+  sed -n '2,9p' "$0"
   exit 64
   ;;
 esac

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Every stage in its order, in the background: bench/gpu/all.sh SERVED.gguf [LARGE-FOLDER]; then bench/gpu/poll.sh OUT until it says done.
+# What is done is not done again, so it can be started anew. Stages and their seconds: bench/gpu/README.md.
+set -uo pipefail
+: "${WORK:=/tmp/work}"
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$WORK"
+if [ "${1:-}" != --stages ]; then
+  rm -f "$WORK/all.done"
+  setsid nohup "$here/all.sh" --stages "$@" >"$WORK/all.log" 2>&1 </dev/null &
+  echo "started as $!"
+  exit 0
+fi
+stage() { local began=$SECONDS; echo "$(date +%T) $* begins"; "${@}"; echo "$(date +%T) $* ended after $((SECONDS - began)) s"; }
+small() { JOBS=6 "$here/train.sh" small; }
+
+stage "$here/run.sh" serve "$2" --slots 2048 || exit 1
+(JOBS=3 stage "$here/train.sh" base) &
+base=$!
+stage "$here/run.sh" generate 9
+stage "$here/run.sh" wait 900
+wait "$base"
+# The corpora without votes ask the server while the first small models train; the server then goes, and its memory with it.
+(JOBS=3 stage "$here/train.sh" expand) &
+expand=$!
+stage small
+wait "$expand"
+stage "$here/run.sh" stop
+stage small
+[ -n "${3:-}" ] && JOBS=4 stage "$here/train.sh" large "$3"
+JOBS=4 stage "$here/train.sh" tell small
+[ -n "${3:-}" ] && JOBS=4 stage "$here/train.sh" tell large "$3"
+JOBS=7 stage "$here/train.sh" fidelity
+touch "$WORK/all.done"
