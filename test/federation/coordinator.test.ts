@@ -494,7 +494,9 @@ describe('pages', () => {
   })
 
   it('paths take their methods and no others', async () => {
-    expect(await codeOf(await app.request('/v1/task', { method: 'DELETE' }))).toBe('method-not-allowed')
+    const refused = await app.request('/v1/task', { method: 'DELETE' })
+    expect(refused.headers.get('allow')).toBe('GET, HEAD')
+    expect(await codeOf(refused)).toBe('method-not-allowed')
     expect(await codeOf(await app.request('/nowhere'))).toBe('not-found')
   })
 
