@@ -13,7 +13,7 @@ app=$WORK/app
 : "${RUNS:=$app/runs/gpu/batch/jobs}" "${MODELS:=$WORK/models}" "${DATA:=$app/runs/gpu/debian}" "${PUBLIC:=$WORK/passages.jsonl}"
 export PATH=$WORK/bin:$PATH PRETEXT_CACHE=$WORK/cache PRETEXT_OFFLINE=1 PYTHONPATH=$WORK/site OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 export PRETEXT_PYTHON=${PRETEXT_PYTHON:-$(command -v python3)} TOKENIZERS_PARALLELISM=false
-consented="--config bench/gpu/generate.yaml --set data.private.path=$DATA/clients.jsonl --set data.consented.path=$DATA/heldout.jsonl --set data.consented.client=client --set embeddings.threads=2"
+consented="--config bench/gpu/generate.yaml --set data.private.path=$DATA/clients.jsonl --set data.consented.path=$DATA/heldout.jsonl --set data.consented.client=client"
 mkdir -p "$MODELS/log" && cd "$app" || exit 1
 log() { echo "$(date +%T) $*"; }
 
@@ -27,6 +27,13 @@ run_all() {
   rm -f "$list"
 }
 list=$(mktemp)
+# Two cores for each evaluation, in turn: the embedder takes as many threads as it may use cores.
+next=0 pairs=$(($(env -u OMP_NUM_THREADS nproc) / 2))
+pair() {
+  cores=
+  [ "$pairs" -gt 0 ] && cores="taskset -c $((2 * (next % pairs)))-$((2 * (next % pairs) + 1))"
+  next=$((next + 1))
+}
 pretext="node bin/pretext.js"
 
 ceiling() { # as many texts of a client as it may vote with, from the clients who vote
@@ -63,7 +70,8 @@ base)
 expand)
   for run in "$RUNS"/*"${EXPAND:-eps-inf}"*/run; do
     [ -s "$run/synthetic.jsonl" ] && [ ! -s "$run/evaluation/expand-only.jsonl" ] || continue
-    queue "expand-$(basename "$(dirname "$run")")" "$pretext evaluate $run $consented --metrics diversity --expand-only ${EVALUATE:-}"
+    pair
+    queue "expand-$(basename "$(dirname "$run")")" "$cores $pretext evaluate $run $consented --metrics diversity --expand-only ${EVALUATE:-}"
   done
   run_all
   ;;
@@ -71,7 +79,8 @@ fidelity)
   for run in "$RUNS"/*/run; do
     name=fidelity-$(basename "$(dirname "$run")")
     [ -s "$run/synthetic.jsonl" ] && [ ! -s "$MODELS/$name/evaluation.json" ] || continue
-    queue "$name" "$pretext evaluate $run $consented --metrics fidelity --metrics diversity --out $MODELS/$name ${EVALUATE:-}"
+    pair
+    queue "$name" "$cores $pretext evaluate $run $consented --metrics fidelity --metrics diversity --out $MODELS/$name ${EVALUATE:-}"
   done
   run_all
   ;;
