@@ -43,20 +43,17 @@ for (let i = 0; i < CLIENTS; i += 1000) {
 }
 await database.close()
 
-const child = spawn(
-  process.execPath,
-  [
-    '--import',
-    'tsx',
-    join(import.meta.dirname, '../test/federation/coordinator-child.ts'),
-    place,
-    '0',
-    String(CANDIDATES),
-  ],
-  { stdio: ['pipe', 'pipe', 'inherit'] },
-)
-const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-const { url, hash, task } = JSON.parse((await lines.next()).value as string)
+/** A coordinator on the store, once it answers. */
+async function start() {
+  const program = join(import.meta.dirname, '../test/federation/coordinator-child.ts')
+  const child = spawn(process.execPath, ['--import', 'tsx', program, place, '0', String(CANDIDATES)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const opened: { url: string; hash: string; task: string } = JSON.parse((await lines.next()).value as string)
+  return { child, lines, ...opened }
+}
+const { url, hash, task, ...first } = await start()
 
 // One vote of about BYTES bytes: three bytes for each candidate, within the bound.
 const named = Math.min(CANDIDATES, Math.floor((BYTES - 18) / 3))
@@ -129,10 +126,17 @@ async function connection(until: number): Promise<void> {
 // A coordinator runs for days: what it takes in its first second is not what is asked here.
 await uploadFor(WARM_UP_MS)
 const seconds = await uploadFor(SECONDS * 1000)
-child.stdin.write('close\n')
-const { sums, cpuSeconds, rssBytes } = JSON.parse((await lines.next()).value as string)
-child.kill()
 agent.destroy()
+first.child.stdin.write('usage\n')
+const { cpuSeconds, rssBytes } = JSON.parse((await first.lines.next()).value as string)
+// Killed with all votes of the round in its store, it comes back with the same round, and closes it.
+first.child.kill('SIGKILL')
+const killed = performance.now()
+const second = await start()
+const recoveryMs = performance.now() - killed
+second.child.stdin.write('close\n')
+const { sums } = JSON.parse((await second.lines.next()).value as string)
+second.child.kill()
 
 const sorted = times.sort((a, b) => a - b)
 const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number
@@ -151,6 +155,7 @@ console.log(
     coordinatorMb: Math.round(rssBytes / 1e6),
     load: loadavg()[0],
     clients: next,
+    recoveryMs: Math.round(recoveryMs),
     countedOnce: counted === next,
   }),
 )

@@ -37,10 +37,12 @@ const cpuAtStart = process.cpuUsage()
 process.stdout.write(`${JSON.stringify({ url: open.url, hash: current.hash, task: coordinator.task })}\n`)
 
 for await (const line of createInterface({ input: process.stdin })) {
-  if (line === 'close') {
+  if (line === 'usage') {
     const { user, system } = process.cpuUsage(cpuAtStart)
-    const cpuSeconds = (user + system) / 1e6
-    const rssBytes = process.memoryUsage.rss()
+    const usage = { cpuSeconds: (user + system) / 1e6, rssBytes: process.memoryUsage.rss() }
+    process.stdout.write(`${JSON.stringify(usage)}\n`)
+  }
+  if (line === 'close') {
     const { round, hash, stop } = current
     stop.abort()
     await store.closeRound(hash)
@@ -49,7 +51,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     await store.endRound(hash, 'released', null)
     await store.forgetVotes(hash)
     current = await openRound(round + 1)
-    process.stdout.write(`${JSON.stringify({ sums, cpuSeconds, rssBytes, hash: current.hash })}\n`)
+    process.stdout.write(`${JSON.stringify({ sums, rssBytes: process.memoryUsage.rss(), hash: current.hash })}\n`)
   }
   if (line === 'drain') {
     await open.close()
