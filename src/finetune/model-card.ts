@@ -1,7 +1,7 @@
 // The card of a trained model: README.md with the front matter that the Hugging Face Hub reads. It carries the privacy
 // statement of the corpus: training on what was released is post-processing, and spends nothing more.
 import { stringify } from 'yaml'
-import { bulletList, fenced, inline, markdownTable } from '../report/card.ts'
+import { bulletList, fenced, inline, markdownTable, privacyParagraphs } from '../report/card.ts'
 import { privacyStatement, SIMULATION_BANNER } from '../report/privacy-statement.ts'
 import { VERSION } from '../version.ts'
 import type { CorpusPart, TrainingCorpus } from './corpus.ts'
@@ -29,16 +29,7 @@ function privacyOf(part: CorpusPart): string {
   const statement = privacyStatement(part.report)
   return [
     `**${statement.headline}** (run ${inline(part.report.run.id)}, data set ${inline(part.report.run.dataset)})`,
-    inline(statement.sentence),
-    markdownTable(
-      ['', ''],
-      statement.facts.map((fact) => [
-        fact.term,
-        inline(fact.note === undefined ? fact.value : `${fact.value}. ${fact.note}`),
-      ]),
-    ),
-    '### What this does not cover',
-    bulletList(statement.notCovered),
+    ...privacyParagraphs(statement),
   ].join('\n\n')
 }
 

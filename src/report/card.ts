@@ -3,7 +3,7 @@
 import { stringify } from 'yaml'
 import type { Interval, RunReport } from './data.ts'
 import { count, counted, decimal, epsilonText, percent, timeText } from './figures.ts'
-import { privacyStatement, SIMULATION_BANNER } from './privacy-statement.ts'
+import { type PrivacyStatement, privacyStatement, SIMULATION_BANNER } from './privacy-statement.ts'
 
 export interface CardOptions {
   /** ISO 639 codes. Left out of the card where not given: it is not guessed. */
@@ -95,16 +95,7 @@ export function renderCard(report: RunReport, options: CardOptions = {}): string
     `${counted(corpus.texts, 'synthetic text')}, written by a language model that never saw the private texts of the data set ${inline(run.dataset)}; what it was told of them are votes with noise (PrE-Text, arXiv 2406.02958).`,
     '## Privacy',
     `**${statement.headline}**`,
-    inline(statement.sentence),
-    markdownTable(
-      ['', ''],
-      statement.facts.map((fact) => [
-        fact.term,
-        inline(fact.note === undefined ? fact.value : `${fact.value}. ${fact.note}`),
-      ]),
-    ),
-    '### What this does not cover',
-    bulletList(statement.notCovered),
+    ...privacyParagraphs(statement),
     '## How it was made',
     bulletList([
       `${counted(report.rounds.length, 'round')} of private evolution, one noisy release in each; ${counted(corpus.seeds, 'survivor')} expanded into the corpus`,
@@ -144,6 +135,22 @@ export function renderCard(report: RunReport, options: CardOptions = {}): string
       ),
   ]
   return `---\n${frontMatter(report, options)}---\n\n${parts.filter((part) => part !== '').join('\n\n')}\n`
+}
+
+/** Sentence, facts and limits of a statement; the headline is its reader's. */
+export function privacyParagraphs(statement: PrivacyStatement): string[] {
+  return [
+    inline(statement.sentence),
+    markdownTable(
+      ['', ''],
+      statement.facts.map((fact) => [
+        fact.term,
+        inline(fact.note === undefined ? fact.value : `${fact.value}. ${fact.note}`),
+      ]),
+    ),
+    '### What this does not cover',
+    bulletList(statement.notCovered),
+  ]
 }
 
 export function bulletList(lines: readonly string[]): string {

@@ -3,10 +3,9 @@ import { lineChart } from './chart.ts'
 import type { EvaluationReport, Figure } from './evaluation-data.ts'
 import { COLUMN_METRICS, type Metric, MODEL_METRICS } from './evaluation-metrics.ts'
 import { count, counted, decimal, timeText } from './figures.ts'
-import { html, type Markup, markupText } from './markup.ts'
-import { SIMULATION_BANNER } from './privacy-statement.ts'
+import { html, type Markup } from './markup.ts'
+import { renderPage, simulationBanner } from './page.ts'
 import { figureTable } from './rounds-section.ts'
-import { STYLE } from './style.ts'
 
 export const COLUMN_TITLES: Readonly<Record<string, string>> = {
   initial: 'initial population',
@@ -37,20 +36,7 @@ export function renderEvaluation(report: EvaluationReport): string {
     skipped: {},
   }))
   const page = html`<main>${heading(report)}${section('models', 'Models trained on them', MODEL_METRICS, models)}${section('columns', 'The texts themselves', COLUMN_METRICS, columns)}${warnings(report)}${howSection(report)}</main>`
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${markupText(html`${title}`)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-${markupText(page)}
-</body>
-</html>
-`
+  return renderPage(title, report.pretextVersion, page)
 }
 
 function heading(report: EvaluationReport): Markup {
@@ -59,7 +45,7 @@ function heading(report: EvaluationReport): Markup {
     reference.kind === 'consented'
       ? 'people who agreed to reporting, none of them among those whose texts made the corpus'
       : 'the simulation that made the corpus'
-  return html`<header><h1>${report.name}: evaluation</h1><p>Against ${counted(reference.texts, 'text')} of ${counted(reference.clients, 'client')}: ${whose}. This page holds figures only, and nothing of it flows back into a run.</p><p class="soft">Finished ${timeText(report.finishedAt)}, data set “${report.dataset}”, pretext ${report.pretextVersion}.</p>${report.simulation ? html`<p class="banner" role="note"><strong>Simulation.</strong>${SIMULATION_BANNER.replace(/^Simulation\./, '')}</p>` : null}</header>\n`
+  return html`<header><h1>${report.name}: evaluation</h1><p>Against ${counted(reference.texts, 'text')} of ${counted(reference.clients, 'client')}: ${whose}. This page holds figures only, and nothing of it flows back into a run.</p><p class="soft">Finished ${timeText(report.finishedAt)}, data set “${report.dataset}”, pretext ${report.pretextVersion}.</p>${simulationBanner(report.simulation)}</header>\n`
 }
 
 function section(id: string, title: string, metrics: readonly Metric[], rows: readonly Row[]): Markup | null {

@@ -2,8 +2,9 @@
 import { lengthsSection, samplesSection } from './corpus-section.ts'
 import type { RunReport } from './data.ts'
 import { count, counted, dollarsText, duration, timeText } from './figures.ts'
-import { html, type Insert, type Markup, markupText } from './markup.ts'
-import { privacyStatement, SIMULATION_BANNER } from './privacy-statement.ts'
+import { html, type Insert, type Markup } from './markup.ts'
+import { renderPage, simulationBanner } from './page.ts'
+import { privacyStatement } from './privacy-statement.ts'
 import {
   distanceSection,
   diversitySection,
@@ -11,36 +12,20 @@ import {
   spendSection,
   votesSection,
 } from './rounds-section.ts'
-import { STYLE } from './style.ts'
 
 /** The whole report as one HTML document; the same report gives the same bytes. */
 export function renderReport(report: RunReport): string {
   const { run } = report
   const title = `${report.simulation ? 'SIMULATION: ' : ''}${run.name} – pretext report`
   const page = html`<main>${heading(report)}${privacyHero(report)}${spendSection(report)}${votesSection(report)}${distanceSection(report)}${lengthsSection(report)}${diversitySection(report)}${samplesSection(report)}${modelsSection(report)}${list('prior-knowledge', 'What the run was told beforehand', report.priorKnowledge, 'Nothing: no domain hint, no labels, no public texts.')}${list('warnings', 'Warnings', report.warnings, 'None besides what is marked above.')}${reproduceSection(report)}</main>`
-  // STYLE is the one string that goes in as it is: it is ours and holds no markup.
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="generator" content="${markupText(html`pretext ${run.pretextVersion}`)}">
-<title>${markupText(html`${title}`)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-${markupText(page)}
-</body>
-</html>
-`
+  return renderPage(title, run.pretextVersion, page)
 }
 
 function heading(report: RunReport): Markup {
   const { run, corpus, rounds } = report
   const warnings = new Set([...report.warnings, ...diversityWarnings(report)]).size
   const where = report.warnings.length > 0 ? '#warnings' : '#diversity'
-  return html`<header><h1>${run.name}</h1><p>${counted(corpus.texts, 'synthetic text')} made in ${counted(rounds.length, 'round')} of private evolution (PrE-Text) from the data set “${run.dataset}”, whose own texts no language model has seen and this report does not contain.</p><p class="soft">Finished ${timeText(run.finishedAt)} after ${duration(run.seconds)}, run ${run.id}, pretext ${run.pretextVersion}.${warnings > 0 ? html` <a href="${where}">${counted(warnings, 'warning')}</a>.` : null}</p>${report.simulation ? html`<p class="banner" role="note"><strong>Simulation.</strong>${SIMULATION_BANNER.replace(/^Simulation\./, '')}</p>` : null}</header>\n`
+  return html`<header><h1>${run.name}</h1><p>${counted(corpus.texts, 'synthetic text')} made in ${counted(rounds.length, 'round')} of private evolution (PrE-Text) from the data set “${run.dataset}”, whose own texts no language model has seen and this report does not contain.</p><p class="soft">Finished ${timeText(run.finishedAt)} after ${duration(run.seconds)}, run ${run.id}, pretext ${run.pretextVersion}.${warnings > 0 ? html` <a href="${where}">${counted(warnings, 'warning')}</a>.` : null}</p>${simulationBanner(report.simulation)}</header>\n`
 }
 
 function definitions(entries: readonly (readonly [string, Insert, (string | undefined)?])[]): Markup {
