@@ -2,19 +2,15 @@
 // [postgres URL]. The coordinator is a process of its own; this one is the load generator, on the same machine. Requests are
 // signed beforehand, as clients sign on their own machines; each client votes once, and every 20th upload is sent twice.
 
-import { spawn } from 'node:child_process'
-import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdtemp } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { toBase64Url } from '../src/federation/protocol/bytes.ts'
-import { signedBytes } from '../src/federation/protocol/signing.ts'
 import { encodeVote } from '../src/federation/protocol/vote-bytes.ts'
 import { embeddedDatabase } from '../src/federation/stores/embedded.ts'
 import { postgresDatabase } from '../src/federation/stores/postgres.ts'
-import { sqlStore } from '../src/federation/stores/sql-store.ts'
+import { authorization, enrol, startCoordinator } from './federation-coordinator.ts'
 
 const SECONDS = Number(process.argv[2] ?? 10)
 const BYTES = Number(process.argv[3] ?? 4096)
@@ -25,35 +21,9 @@ const CANDIDATES = Math.max(16, Math.ceil(BYTES / 3))
 
 const place = process.argv[4] ?? join(await mkdtemp(join(tmpdir(), 'load-')), 'store.db')
 const postgres = place.startsWith('postgres:')
-const database = await (postgres ? postgresDatabase(place) : embeddedDatabase(place))
-await sqlStore(database)
 process.stderr.write(`enrolling ${CLIENTS} clients ...\n`)
-const identities = Array.from({ length: CLIENTS }, () => {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
-  const raw = new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32))
-  return { key: privateKey, publicKey: raw, client: createHash('sha256').update(raw).digest('hex') }
-})
-for (let i = 0; i < CLIENTS; i += 1000) {
-  await database.write(
-    identities.slice(i, i + 1000).map(({ client, publicKey }) => ({
-      sql: 'INSERT INTO clients (client, public_key, enrolled) VALUES (?, ?, 0)',
-      args: [client, publicKey],
-    })),
-  )
-}
-await database.close()
-
-/** A coordinator on the store, once it answers. */
-async function start() {
-  const program = join(import.meta.dirname, '../test/federation/coordinator-child.ts')
-  const child = spawn(process.execPath, ['--import', 'tsx', program, place, '0', String(CANDIDATES)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const opened: { url: string; hash: string; task: string } = JSON.parse((await lines.next()).value as string)
-  return { child, lines, ...opened }
-}
-const { url, hash, task, ...first } = await start()
+const identities = await enrol(await (postgres ? postgresDatabase(place) : embeddedDatabase(place)), CLIENTS)
+const { url, hash, task, ...first } = await startCoordinator(place, CANDIDATES)
 
 // One vote of about BYTES bytes: three bytes for each candidate, within the bound.
 const named = Math.min(CANDIDATES, Math.floor((BYTES - 18) / 3))
@@ -61,14 +31,9 @@ const indices = Array.from({ length: named }, (_, i) => i)
 const steps = indices.map(() => BigInt(Math.max(128, Math.floor(65_536 / Math.sqrt(named)))))
 const path = `/v1/rounds/${hash}/vote`
 process.stderr.write('signing ...\n')
-const uploads = identities.map(({ key, client }) => {
+const uploads = identities.map((identity) => {
   const body = encodeVote({ indices, steps }, randomBytes(16))
-  const header = () => {
-    const nonce = toBase64Url(randomBytes(16))
-    const time = Date.now()
-    const signature = sign(null, signedBytes({ task, method: 'PUT', path, body, time, nonce }), key)
-    return `Pretext client=${client},time=${time},nonce=${nonce},signature=${toBase64Url(signature)}`
-  }
+  const header = () => authorization(identity, task, path, body)
   return { body, first: header(), again: header() }
 })
 
@@ -127,15 +92,13 @@ async function connection(until: number): Promise<void> {
 await uploadFor(WARM_UP_MS)
 const seconds = await uploadFor(SECONDS * 1000)
 agent.destroy()
-first.child.stdin.write('usage\n')
-const { cpuSeconds, rssBytes } = JSON.parse((await first.lines.next()).value as string)
+const { cpuSeconds, rssBytes } = await first.ask('usage')
 // Killed with all votes of the round in its store, it comes back with the same round, and closes it.
 first.child.kill('SIGKILL')
 const killed = performance.now()
-const second = await start()
+const second = await startCoordinator(place, CANDIDATES)
 const recoveryMs = performance.now() - killed
-second.child.stdin.write('close\n')
-const { sums } = JSON.parse((await second.lines.next()).value as string)
+const { sums } = await second.ask('close')
 second.child.kill()
 
 const sorted = times.sort((a, b) => a - b)
