@@ -40,3 +40,8 @@ interface Command<A> {
 export function defineCommand<A>(command: Command<A>): CommandModule<CommonArguments, A> {
   return command as CommandModule<CommonArguments, A>
 }
+
+/** The option --set of every command that reads a config: once for each key that is overridden. */
+export function overrides(describe: string) {
+  return { type: 'string', array: true, requiresArg: true, nargs: 1, describe } as const
+}

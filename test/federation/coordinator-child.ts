@@ -51,7 +51,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     await store.endRound(hash, 'released', null)
     await store.forgetVotes(hash)
     current = await openRound(round + 1)
-    process.stdout.write(`${JSON.stringify({ sums, rssBytes: process.memoryUsage.rss(), hash: current.hash })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ sums, rssBytes: process.memoryUsage.rss(), hash: current.hash })}\n`,
+    )
   }
   if (line === 'drain') {
     await open.close()

@@ -2,7 +2,7 @@
 import type { Setting } from '../../audit/noise-path.ts'
 import type { LoadedConfig } from '../../config/load.ts'
 import { PretextError } from '../../errors.ts'
-import { defineCommand, interruptible, outputOf } from '../context.ts'
+import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
 import { corpusFailure, corpusTable, noiseFailure, noiseTable } from '../output/audit.ts'
 import { type Output, shown } from '../output/output.ts'
 
@@ -15,13 +15,7 @@ export const auditCommand = defineCommand({
         type: 'string',
         describe: 'Config file (YAML): its votes, bound, noise and rounds are audited',
       })
-      .option('set', {
-        type: 'string',
-        array: true,
-        requiresArg: true,
-        nargs: 1,
-        describe: 'Override a key',
-      })
+      .option('set', overrides('Override a key'))
       .option('noise', {
         type: 'number',
         requiresArg: true,

@@ -1,7 +1,7 @@
 // pretext evaluate CORPUS: figures of a run's corpus, and of models trained on it, against texts of consented clients.
 import type { EvaluationReport } from '../../report/evaluation-data.ts'
 import type { Metric } from '../../report/evaluation-metrics.ts'
-import { defineCommand, interruptible, outputOf } from '../context.ts'
+import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
 import { shown, table } from '../output/output.ts'
 
 export const evaluateCommand = defineCommand({
@@ -31,13 +31,7 @@ export const evaluateCommand = defineCommand({
         requiresArg: true,
         describe: 'Config with these texts (default: the one that the run was made with)',
       })
-      .option('set', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        requiresArg: true,
-        describe: 'Override a key of --config',
-      })
+      .option('set', overrides('Override a key of --config'))
       .option('metrics', {
         type: 'string',
         array: true,

@@ -1,7 +1,7 @@
 // pretext generate CONFIG: the whole job.
 import type { LoadedConfig } from '../../config/load.ts'
 import { PretextError } from '../../errors.ts'
-import { defineCommand, interruptible, outputOf } from '../context.ts'
+import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
 import { duration, shown, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
 
@@ -11,13 +11,7 @@ export const generateCommand = defineCommand({
   builder: (yargs) =>
     yargs
       .positional('config', { type: 'string', demandOption: true, describe: 'Config file (YAML)' })
-      .option('set', {
-        type: 'string',
-        array: true,
-        requiresArg: true,
-        nargs: 1,
-        describe: 'Override a key: --set evolution.rounds=3',
-      })
+      .option('set', overrides('Override a key: --set evolution.rounds=3'))
       .option('out', {
         type: 'string',
         requiresArg: true,

@@ -1,6 +1,6 @@
 // pretext plan CONFIG: privacy, calls, tokens, money, time and disk, before anything is spent.
 import type { Range } from '../../run/plan.ts'
-import { defineCommand, outputOf } from '../context.ts'
+import { defineCommand, outputOf, overrides } from '../context.ts'
 import { bytes, duration, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
 
@@ -10,13 +10,7 @@ export const planCommand = defineCommand({
   builder: (yargs) =>
     yargs
       .positional('config', { type: 'string', demandOption: true, describe: 'Config file (YAML)' })
-      .option('set', {
-        type: 'string',
-        array: true,
-        requiresArg: true,
-        nargs: 1,
-        describe: 'Override a key',
-      }),
+      .option('set', overrides('Override a key')),
   async handler(args) {
     const { loadConfig } = await import('../../config/load.ts')
     const { planRun } = await import('../../run/plan.ts')

@@ -1,7 +1,7 @@
 // pretext serve CONFIG: the coordinator of a federation. Real clients vote; the rounds and the corpus are those of generate.
 import type { LoadedConfig } from '../../config/load.ts'
 import { PretextError } from '../../errors.ts'
-import { defineCommand, interruptible, outputOf } from '../context.ts'
+import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
 import { shown } from '../output/output.ts'
 import { number } from '../output/progress.ts'
 
@@ -15,13 +15,7 @@ export const serveCommand = defineCommand({
         demandOption: true,
         describe: 'Config with a federation section',
       })
-      .option('set', {
-        type: 'string',
-        array: true,
-        requiresArg: true,
-        nargs: 1,
-        describe: 'Override a key: --set federation.roundMinutes=10',
-      })
+      .option('set', overrides('Override a key: --set federation.roundMinutes=10'))
       .option('out', { type: 'string', requiresArg: true, describe: 'Folder of the run' })
       .option('port', {
         type: 'number',
