@@ -4,12 +4,14 @@
 // JOB_KINDS here and one of KINDS in trainer/pretext_trainer/__main__.py.
 import { z } from 'zod'
 import { PretextError } from '../errors.ts'
+import { ArmResult } from './arm-job.ts'
 import {
   EvaluateCorporaJob,
   EvaluateCorporaResult,
   EvaluateModelJob,
   EvaluateModelResult,
 } from './evaluate-job.ts'
+import { CentralDpJob, FederatedJob, LocalJob } from './federated-job.ts'
 import { TrainJob, TrainResult } from './train-job.ts'
 
 /** Raised when a field changes its meaning: a trainer of another version refuses the job. */
@@ -31,6 +33,9 @@ export const JOB_KINDS = {
   train: { job: TrainJob, result: TrainResult },
   'evaluate-model': { job: EvaluateModelJob, result: EvaluateModelResult },
   'evaluate-corpora': { job: EvaluateCorporaJob, result: EvaluateCorporaResult },
+  federated: { job: FederatedJob, result: ArmResult },
+  'central-dp': { job: CentralDpJob, result: ArmResult },
+  local: { job: LocalJob, result: ArmResult },
 } as const
 
 export type JobKind = keyof typeof JOB_KINDS

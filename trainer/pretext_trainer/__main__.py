@@ -16,10 +16,13 @@ KINDS = {
     "train": ".train",
     "evaluate-model": ".evaluate_model",
     "evaluate-corpora": ".evaluate_corpora",
+    "federated": ".federated.fedavg",
+    "central-dp": ".federated.central",
+    "local": ".federated.local",
 }
 
 # Kinds that share their work among processes.
-SPREAD = {"train"}
+SPREAD = {"train", "federated"}
 SPREAD_MARK = "PRETEXT_TRAINER_SPREAD"
 
 
