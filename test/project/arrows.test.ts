@@ -43,6 +43,7 @@ const ORDER = [
   'run',
   'audit',
   'batch',
+  'compare',
   'cli',
 ]
 const LEAVES = ['privacy', 'vdaf', 'llm', 'models', 'config', 'report']

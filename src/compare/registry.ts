@@ -1,0 +1,14 @@
+// All arms, by name, in the order in which reports show them. A new arm is one file in arms/ and one line here.
+import { PretextError } from '../errors.ts'
+import type { Arm } from './arm.ts'
+
+export const ARMS: readonly Arm[] = []
+
+export function armOf(name: string): Arm {
+  const found = ARMS.find((arm) => arm.name === name)
+  if (found !== undefined) return found
+  throw new PretextError(`expected the name of an arm, got "${name.slice(0, 40)}"`, {
+    code: 'usage',
+    hint: `arms: ${ARMS.map((arm) => arm.name).join(', ')}`,
+  })
+}
