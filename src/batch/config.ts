@@ -1,11 +1,8 @@
 // The file of a batch: a base config, a matrix of values over it, and the steps of every job. Strict, with all problems at
 // once, as for the config of a run.
-import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
-import { withoutQuotes } from '../config/load.ts'
-import { PretextError } from '../errors.ts'
+import { readYamlFile, yamlProblems } from '../config/yaml-file.ts'
 
 export const STEPS = ['generate', 'train', 'evaluate'] as const
 export type Step = (typeof STEPS)[number]
@@ -43,66 +40,22 @@ export interface BatchConfig extends z.output<typeof BatchSchema> {
   readonly folder: string
 }
 
+const HINT = 'docs/batch.md explains every key; configs/batch.yaml is an example'
+
 export async function loadBatch(file: string): Promise<BatchConfig> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    throw new PretextError(`${file}: expected a batch file, could not read one`, {
-      code: 'config',
-      hint: 'configs/batch.yaml is an example',
-      cause: error,
-    })
-  }
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const at = (offset: number | undefined): string => {
-    const { line, col } = lines.linePos(offset ?? 0)
-    return `${file}:${line}:${col}`
-  }
-  if (document.errors.length > 0)
-    throw problems(document.errors.map((error) => `${at(error.pos[0])}: ${withoutQuotes(error.message)}`))
-  const parsed = BatchSchema.safeParse(document.toJS() ?? {})
-  if (!parsed.success) {
-    throw problems(
-      parsed.error.issues.map((issue) => {
-        const keys = issue.path.map(String)
-        return `${at(offsetOf(document, keys))}: ${keys.join('.') || 'the batch'}: ${issue.message}`
-      }),
-    )
-  }
+  const { value, place } = await readYamlFile(file, BatchSchema, { what: 'batch', hint: HINT })
   const absolute = resolve(file)
   const path = (relative: string) => resolve(dirname(absolute), relative)
-  const { steps } = parsed.data
   // In this order whatever the order in the file: each needs what the one before it made.
-  const ordered = STEPS.filter((step) => steps.includes(step))
+  const ordered = STEPS.filter((step) => value.steps.includes(step))
   if (ordered[0] !== 'generate') {
-    throw problems([`${at(offsetOf(document, ['steps']))}: steps: expected generate among them, got none`])
+    throw yamlProblems([`${place(['steps'])}: steps: expected generate among them, got none`], 'batch', HINT)
   }
   return {
-    ...parsed.data,
+    ...value,
     steps: ordered,
     file: absolute,
-    basePath: path(parsed.data.base),
-    folder: path(parsed.data.output.folder),
+    basePath: path(value.base),
+    folder: path(value.output.folder),
   }
-}
-
-/** Offset of the value at `keys`, or of the nearest parent that is in the file. */
-function offsetOf(document: ReturnType<typeof parseDocument>, keys: readonly string[]): number | undefined {
-  for (let length = keys.length; length > 0; length--) {
-    const node = document.getIn(keys.slice(0, length), true) as
-      | { range?: [number, number, number] }
-      | undefined
-    if (node?.range) return node.range[0]
-  }
-  return undefined
-}
-
-function problems(lines: readonly string[]): PretextError {
-  const heading = lines.length === 1 ? '' : `${lines.length} problems in the batch:\n`
-  return new PretextError(`${heading}${lines.join('\n')}`, {
-    code: 'config',
-    hint: 'docs/batch.md explains every key; configs/batch.yaml is an example',
-  })
 }
