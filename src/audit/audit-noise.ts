@@ -6,7 +6,9 @@ import { checkDelta } from '../privacy/units.ts'
 import { type AttackName, attack, attacksFor, type Trials } from './attacks.ts'
 import { expectedBound } from './floor.ts'
 import { bestTest, contradiction, epsilonBound, evaluate, type Found, muBound } from './lower-bound.ts'
-import { deployedPath, type NoisePath, pathRunner, type Setting, type Step } from './noise-path.ts'
+import { type NoisePath, pathRunner, type Setting, type Step } from './noise-path.ts'
+import { pathSeenBy } from './two-server-path.ts'
+import type { View } from './views.ts'
 
 export interface AuditOptions extends Setting {
   readonly delta: number
@@ -14,6 +16,8 @@ export interface AuditOptions extends Setting {
   readonly samples: number
   /** Probability with which each bound holds. */
   readonly confidence?: number
+  /** Whose eyes the noise is seen with; by default of whoever sees the release of trusted aggregation. */
+  readonly view?: View
   /** Tests put a planted fault here. */
   readonly path?: NoisePath
   readonly onEvent?: OnEvent
@@ -38,6 +42,7 @@ export interface NoiseAudit {
   readonly rounds: number
   readonly adjacency: Setting['adjacency']
   readonly vote: string
+  readonly view: View
   readonly confidence: number
   /** Noise draws, and the trials in each world that the answer rests on (the other half of them chose the test). */
   readonly samples: number
@@ -60,8 +65,8 @@ const FEWEST_SAMPLES = 1000
 
 /** Runs the audit. Throws PretextError `config` for settings that cannot be audited. */
 export async function auditNoise(options: AuditOptions): Promise<NoiseAudit> {
-  const { adjacency, rounds, samples, delta, path = deployedPath, onEvent = ignoreEvents } = options
-  const { confidence = 0.999 } = options
+  const { adjacency, rounds, samples, delta, view = 'coordinator', onEvent = ignoreEvents } = options
+  const { confidence = 0.999, path = pathSeenBy(view) } = options
   const started = performance.now()
   checkDelta(delta)
   checkPositiveInteger('the number of rounds', rounds)
@@ -119,7 +124,8 @@ export async function auditNoise(options: AuditOptions): Promise<NoiseAudit> {
     without: half * runner.inputs.pairs * (adjacency === 'add-remove' ? 3 : 1),
   }
   const { typical, floor } = expectedBound({
-    mu: claim.mu,
+    // Outsiders see two noises of the claimed size.
+    mu: view === 'outsiders' ? claim.mu / Math.SQRT2 : claim.mu,
     delta,
     alpha,
     withTrials: trials.with,
@@ -140,6 +146,7 @@ export async function auditNoise(options: AuditOptions): Promise<NoiseAudit> {
     rounds,
     adjacency,
     vote: options.vote.mode,
+    view,
     confidence,
     samples: 4 * half * runner.draws,
     trials,

@@ -29,6 +29,11 @@ export const auditCommand = defineCommand({
         default: 4_000_000,
         describe: 'Noise draws; the more, the closer the bound comes to the claim',
       })
+      .option('view', {
+        choices: ['coordinator', 'outsiders', 'leader', 'helper'] as const,
+        default: 'coordinator' as const,
+        describe: 'Whose eyes: of trusted aggregation, or of each who could be curious about two servers',
+      })
       .option('corpus', {
         type: 'boolean',
         default: false,
@@ -48,6 +53,7 @@ export const auditCommand = defineCommand({
       })
       .example('$0 audit configs/quickstart.yaml', 'The noise path as this config uses it')
       .example('$0 audit --noise 1 --delta 3e-6', 'One release with this noise; no config needed')
+      .example('$0 audit my.yaml --view leader', 'What a curious leader of two servers sees')
       .example(
         '$0 audit --corpus my.yaml',
         'Can members be told from the corpus? With data.simulation: true',
@@ -58,7 +64,14 @@ export const auditCommand = defineCommand({
     const { auditNoise } = await import('../../audit/audit-noise.ts')
     const { setting, delta } = await settingOf(args)
     const audit = await uninterrupted(output, (signal) =>
-      auditNoise({ ...setting, delta, samples: args.samples, onEvent: output.onEvent, signal }),
+      auditNoise({
+        ...setting,
+        delta,
+        samples: args.samples,
+        view: args.view,
+        onEvent: output.onEvent,
+        signal,
+      }),
     )
     finish(output, noiseTable(audit), { audit }, noiseFailure(audit))
   },

@@ -1,6 +1,7 @@
 // What an audit found, for people, and the error that it ends with where something is wrong.
 import type { CorpusAudit } from '../../audit/audit-corpora.ts'
 import type { NoiseAudit } from '../../audit/audit-noise.ts'
+import { VIEWS } from '../../audit/views.ts'
 import { PretextError } from '../../errors.ts'
 import { duration, table } from './output.ts'
 import { number } from './progress.ts'
@@ -13,6 +14,7 @@ export function noiseTable(result: NoiseAudit): string {
   const sure = `with ${percent(result.confidence)} confidence`
   const rows = [
     ['path', `clip, sum and exact noise, as in a release (${result.vote} votes, ${result.adjacency})`],
+    ...(result.view === 'coordinator' ? [] : [['seen by', `${result.view}: ${VIEWS[result.view]}`]]),
     [
       'noise',
       `multiplier ${result.noiseMultiplier.toFixed(4)}, ${result.rounds} ${result.rounds === 1 ? 'release' : 'releases'} composed`,
