@@ -12,6 +12,7 @@ import {
   EvaluateModelResult,
 } from './evaluate-job.ts'
 import { CentralDpJob, FederatedJob, LocalJob } from './federated-job.ts'
+import { FedlppJob } from './fedlpp-job.ts'
 import { TrainJob, TrainResult } from './train-job.ts'
 
 /** Raised when a field changes its meaning: a trainer of another version refuses the job. */
@@ -36,6 +37,7 @@ export const JOB_KINDS = {
   federated: { job: FederatedJob, result: ArmResult },
   'central-dp': { job: CentralDpJob, result: ArmResult },
   local: { job: LocalJob, result: ArmResult },
+  fedlpp: { job: FedlppJob, result: ArmResult },
 } as const
 
 export type JobKind = keyof typeof JOB_KINDS

@@ -16,6 +16,7 @@ KINDS = {
     "train": ".train",
     "evaluate-model": ".evaluate_model",
     "evaluate-corpora": ".evaluate_corpora",
+    "fedlpp": ".fedlpp.job",
     "federated": ".federated.fedavg",
     "central-dp": ".federated.central",
     "local": ".federated.local",

@@ -1,0 +1,69 @@
+# What an unfinished job needs to go on: one folder, replaced whole, with tensors and a place in the plan.
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ..checkpoints import write_aside
+from ..failure import Failure
+
+# What may differ between the process that was killed and the one that goes on.
+FREE = {"out", "resume", "device", "threads", "microBatch", "checkpointRounds", "clients", "validation", "start"}
+
+
+def settings_of(job: dict) -> dict:
+    """What the result depends on: the settings, and the texts by their hash."""
+    texts = {k: hashlib.sha256(Path(job[k]).read_bytes()).hexdigest() for k in ("clients", "validation") if Path(job[k]).exists()}
+    return {**{k: v for k, v in job.items() if k not in FREE}, **texts}
+
+
+class Progress:
+    def __init__(self, job: dict):
+        self._settings = settings_of(job)
+        self._out = Path(job["out"])
+        self._folder = self._out / "checkpoint"
+        self._result = self._out / "result.json"
+        if not job["resume"]:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._result.unlink(missing_ok=True)
+        self._out.mkdir(parents=True, exist_ok=True)
+
+    def finished(self) -> dict | None:
+        return self._checked(json.loads(self._result.read_text("utf-8")))["result"] if self._result.exists() else None
+
+    def finish(self, result: dict) -> None:
+        aside = self._out / ".result.json.part"
+        aside.write_text(json.dumps({"settings": self._settings, "result": result}), "utf-8")
+        aside.rename(self._result)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def save(self, state: dict, tensors: dict[str, torch.Tensor]) -> None:
+        def fill(aside: Path) -> None:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, aside / "tensors.safetensors")
+            (aside / "state.json").write_text(json.dumps({"settings": self._settings, "state": state}), "utf-8")
+
+        write_aside(self._folder, fill)
+
+    def load(self) -> tuple[dict, dict[str, torch.Tensor]] | None:
+        old = self._folder.with_name(f".{self._folder.name}.old")
+        if not self._folder.is_dir() and old.is_dir():
+            # Killed between the two renames of a save.
+            old.rename(self._folder)
+        if not self._folder.is_dir():
+            return None
+        kept = self._checked(json.loads((self._folder / "state.json").read_text("utf-8")))
+        return kept["state"], load_file(self._folder / "tensors.safetensors")
+
+    def _checked(self, kept: dict) -> dict:
+        before = kept["settings"]
+        changed = sorted(k for k in before.keys() | self._settings.keys() if before.get(k) != self._settings.get(k))
+        if changed:
+            raise Failure(
+                "config",
+                f"{self._out} belongs to a job with other settings (different: {', '.join(changed[:5])})",
+                "resume with the settings that it was started with, or choose another folder",
+            )
+        return kept
