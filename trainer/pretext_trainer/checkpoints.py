@@ -64,6 +64,27 @@ def write_aside(final: Path, fill) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def check_same(now: dict, before: dict, path: Path) -> None:
+    """Refuses to go on with other settings or other texts than those that a checkpoint was made with."""
+
+    def flat(value: object, name: str = "") -> dict[str, object]:
+        if isinstance(value, dict):
+            return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}".strip(".")).items()}
+        if isinstance(value, list):
+            return {k: v for i, inner in enumerate(value) for k, v in flat(inner, f"{name}[{i}]").items()}
+        return {name: value}
+
+    a, b = flat(now), flat(before)
+    changed = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
+    if changed:
+        what = ", ".join("the texts of " + k.split(".")[0] if k.endswith("sha256") else k for k in changed[:5])
+        raise Failure(
+            "config",
+            f"{path} belongs to a training with other settings (different: {what})",
+            "resume with the settings that it was started with, or choose another --out",
+        )
+
+
 class Checkpoints:
     """The checkpoints folder of one training."""
 

@@ -10,7 +10,7 @@ import torch
 from . import start as starts
 from .channel import Channel
 from .check import versions
-from .checkpoints import Checkpoints, write_aside
+from .checkpoints import Checkpoints, check_same, write_aside
 from .failure import Failure
 from .learn import Learner, Sequences, Stage
 from .place import Place
@@ -33,7 +33,7 @@ def run(job: dict, channel: Channel) -> dict:
     settings = _settings(job, texts)
     found = checkpoints.latest(channel) if job["resume"] else None
     if found is not None:
-        _check_same(settings, found[1]["settings"], found[0])
+        check_same(settings, found[1]["settings"], found[0])
     if place.first and found is None:
         shutil.rmtree(checkpoints.folder, ignore_errors=True)
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
@@ -94,25 +94,6 @@ def _settings(job: dict, texts: list[list[str]]) -> dict:
     ]
     model = {**job["model"], "vocabularyTexts": None}
     return {**{k: v for k, v in job.items() if k not in FREE}, "model": model, "stages": stages}
-
-
-def _check_same(now: dict, before: dict, path: Path) -> None:
-    def flat(value: object, name: str = "") -> dict[str, object]:
-        if isinstance(value, dict):
-            return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}".strip(".")).items()}
-        if isinstance(value, list):
-            return {k: v for i, inner in enumerate(value) for k, v in flat(inner, f"{name}[{i}]").items()}
-        return {name: value}
-
-    a, b = flat(now), flat(before)
-    changed = sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
-    if changed:
-        what = ", ".join("the texts of " + k.split(".")[0] if k.endswith("sha256") else k for k in changed[:5])
-        raise Failure(
-            "config",
-            f"{path} belongs to a training with other settings (different: {what})",
-            "resume with the settings that it was started with, or choose another --out",
-        )
 
 
 def _start(job: dict, place: Place, kept: Path, channel: Channel) -> starts.Start:
