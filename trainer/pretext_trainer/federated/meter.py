@@ -1,0 +1,95 @@
+# What an arm costs: bytes of the messages as they would be sent (safetensors), a client's CPU time, and floating-point
+# operations counted by PyTorch on a real step of a real client. The same for every arm.
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from pfl.internal.ops.pytorch_ops import get_default_device
+from pfl.internal.ops.selector import get_default_framework_module as get_ops
+from safetensors.torch import save
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def message_bytes(weights: dict[str, torch.Tensor]) -> int:
+    return len(save({name: value.detach().cpu().contiguous() for name, value in weights.items()}))
+
+
+def flops_of(step: Callable[[], torch.Tensor]) -> int:
+    """Operations of one forward and backward pass; `step` returns the loss."""
+    with FlopCounterMode(display=False) as counter:
+        step().backward()
+    return counter.get_total_flops()
+
+
+@dataclass
+class Spent:
+    """Sums over the run so far; a checkpoint holds them."""
+
+    participations: int = 0
+    client_cpu: float = 0.0
+    client_seconds: float = 0.0
+    server_cpu: float = 0.0
+    flops: float = 0.0
+    steps: int = 0
+    up: int = 0
+    up_messages: int = 0
+    down: int = 0
+    down_messages: int = 0
+
+
+class Meter:
+    def __init__(self) -> None:
+        self.spent = Spent()
+        self.wants_message = False
+        self._cpu = self._wall = 0.0
+
+    def client_begins(self) -> None:
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    def client_ends(self, steps: int, flops: float) -> None:
+        self.spent.client_cpu += time.process_time() - self._cpu
+        self.spent.client_seconds += time.monotonic() - self._wall
+        self.spent.steps += steps
+        self.spent.flops += flops
+
+    def received(self, weights: dict[str, torch.Tensor]) -> None:
+        """One message of this round's downloads; the others are as large. The next update is measured too."""
+        self.spent.down += message_bytes(weights)
+        self.spent.down_messages += 1
+        self.wants_message = True
+
+    def sent(self, weights: dict[str, torch.Tensor]) -> None:
+        self.spent.up += message_bytes(weights)
+        self.spent.up_messages += 1
+        self.wants_message = False
+
+    def state(self) -> dict:
+        return asdict(self.spent)
+
+    def restore(self, state: dict) -> None:
+        self.spent = Spent(**state)
+
+    def gather(self) -> None:
+        """What all processes spent, in the first one."""
+        distributed = get_ops().distributed
+        if distributed.world_size == 1:
+            return
+        mine = asdict(self.spent)
+        (total,) = distributed.all_reduce([torch.tensor(list(mine.values()), dtype=torch.float32, device=get_default_device())])
+        kept = dict(zip(mine, total.tolist())) if distributed.global_rank == 0 else asdict(Spent())
+        self.spent = Spent(**{name: type(old)(kept[name]) for name, old in mine.items()})
+
+    def told(self, rounds: int) -> dict:
+        spent = self.spent
+        each = max(1, spent.participations)
+        return {
+            "rounds": rounds,
+            "participations": spent.participations,
+            "bytesDownPerClientRound": spent.down / max(1, spent.down_messages),
+            "bytesUpPerClientRound": spent.up / max(1, spent.up_messages),
+            "clientCpuSecondsPerRound": spent.client_cpu / each,
+            "clientFlopsPerRound": spent.flops / each,
+            "serverCpuSeconds": spent.server_cpu,
+            "llmTokens": 0,
+        }
