@@ -310,7 +310,7 @@ class GgufTest(WithFolder):
         made = tiny(self.folder)
         made.model.config.model_type = "mamba"
         self.assertEqual(
-            gguf_file.why_not(made.model, made.tokenizer), "its architecture is mamba, and only Llama is written"
+            gguf_file.why_not(made.model, made.tokenizer), "its architecture is mamba, and only Llama, Qwen 2, Qwen 3 and Gemma 3 are written"
         )
 
 

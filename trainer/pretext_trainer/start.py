@@ -84,8 +84,6 @@ def checkpoint(wanted: dict, dtype: torch.dtype, **more: object) -> Start:
         )
     _check_architecture(name, where, wanted["model"])
     tokenizer = _load_tokenizer(name, where)
-    if source == "gguf":
-        gguf_tokenizer.check(wanted["model"], tokenizer)
     try:
         model, told = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True, **where, **more)
     except Exception as error:
@@ -138,7 +136,12 @@ def _check_architecture(name: str, where: dict, called: str) -> None:
 
 def _load_tokenizer(name: str, where: dict) -> PreTrainedTokenizerBase:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **where)
+        if file := where.get("gguf_file"):
+            tokenizer = gguf_tokenizer.load(os.path.join(name, file), name, file)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(name, **where)
+    except Failure:
+        raise
     except Exception as error:
         raise Failure("config", f"expected a tokenizer in {name}, could not load one ({type(error).__name__})") from error
     if len(tokenizer) == 0:
