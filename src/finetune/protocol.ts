@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { PretextError } from '../errors.ts'
 import { ArmResult } from './arm-job.ts'
+import { DrEncoderJob } from './dr-encoder-job.ts'
 import {
   EvaluateCorporaJob,
   EvaluateCorporaResult,
@@ -38,6 +39,7 @@ export const JOB_KINDS = {
   'central-dp': { job: CentralDpJob, result: ArmResult },
   local: { job: LocalJob, result: ArmResult },
   fedlpp: { job: FedlppJob, result: ArmResult },
+  'dr-encoder': { job: DrEncoderJob, result: ArmResult },
 } as const
 
 export type JobKind = keyof typeof JOB_KINDS

@@ -17,6 +17,7 @@ KINDS = {
     "evaluate-model": ".evaluate_model",
     "evaluate-corpora": ".evaluate_corpora",
     "fedlpp": ".fedlpp.job",
+    "dr-encoder": ".dr_encoder.job",
     "federated": ".federated.fedavg",
     "central-dp": ".federated.central",
     "local": ".federated.local",

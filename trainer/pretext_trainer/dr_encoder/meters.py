@@ -1,0 +1,67 @@
+# What a run costs, measured on what is really serialised and really computed.
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from safetensors.torch import save
+from torch.utils.flop_counter import FlopCounterMode
+
+Out = TypeVar("Out")
+
+
+def size_of(message: dict[str, torch.Tensor]) -> int:
+    """Bytes of a message as it is sent (safetensors); an empty one is not sent."""
+    return len(save({k: v.detach().cpu().contiguous() for k, v in message.items()})) if message else 0
+
+
+def flops_of(work: Callable[[], Out]) -> tuple[int, Out]:
+    with FlopCounterMode(display=False) as counter:
+        out = work()
+    return counter.get_total_flops(), out
+
+
+class Meters:
+    """Sums over client-rounds; `state` is what a checkpoint keeps."""
+
+    def __init__(self) -> None:
+        self.state = {"rounds": 0, "participations": 0, "down": 0, "up": 0, "cpu": 0.0, "through": 0, "server": 0.0}
+        self.flops_per_token: float | None = None
+
+    def client(self, work: Callable[[], tuple[int, Out]]) -> Out:
+        """One client's work, which answers with (tokens sent through, what it made)."""
+        began = time.process_time()
+        if self.flops_per_token is None:
+            flops, (through, made) = flops_of(work)
+            self.flops_per_token = flops / max(1, through)
+            # Counting costs more than the work: the time of the first client is that of the others.
+            self.state["through"] += through
+            return made
+        through, made = work()
+        self.state["cpu"] += time.process_time() - began
+        self.state["through"] += through
+        return made
+
+    def sent(self, down: int, up: int) -> None:
+        self.state["participations"] += 1
+        self.state["down"] += down
+        self.state["up"] += up
+
+    def server(self, work: Callable[[], Out]) -> Out:
+        began = time.process_time()
+        made = work()
+        self.state["server"] += time.process_time() - began
+        return made
+
+    def result(self) -> dict:
+        s, n = self.state, max(1, self.state["participations"])
+        return {
+            "rounds": s["rounds"],
+            "participations": s["participations"],
+            "bytesDownPerClientRound": s["down"] / n,
+            "bytesUpPerClientRound": s["up"] / n,
+            "clientCpuSecondsPerRound": s["cpu"] / max(1, s["participations"] - 1),
+            "clientFlopsPerRound": (self.flops_per_token or 0.0) * s["through"] / n,
+            "serverCpuSeconds": s["server"],
+            "llmTokens": 0,
+        }
