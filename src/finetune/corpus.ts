@@ -4,11 +4,12 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { readIfThere } from '../durable.ts'
 import { PretextError } from '../errors.ts'
+import type { CorpusRow } from '../generate/writers/row.ts'
 import type { RunReport } from '../report/data.ts'
 import { epsilonText } from '../report/figures.ts'
 import { readReport } from '../report/json.ts'
 import { collectBadRows } from '../texts/bad-rows.ts'
-import { formatOfPath, placeOf, textRows } from '../texts/source.ts'
+import { formatOfPath, placeOf, type TextFormat, textRows } from '../texts/source.ts'
 
 export interface CorpusPart {
   /** The file, absolute. */
@@ -21,6 +22,8 @@ export interface CorpusPart {
 
 export interface TrainingCorpus {
   readonly texts: readonly string[]
+  /** The label of each text, where the file has them. */
+  readonly labels?: readonly (string | undefined)[]
   readonly parts: readonly CorpusPart[]
   readonly simulation: boolean
   /** What the owner says of a mixture; null for the corpus of one run. */
@@ -57,12 +60,13 @@ export async function readTrainingCorpus(
     })
   }
   return {
-    texts: read.flatMap((part) => part.texts),
-    parts: read.map(({ texts, path, report, simulation }) => ({
+    texts: read.flatMap((part) => part.rows.map((row) => row.text)),
+    labels: read.flatMap((part) => part.rows.map((row) => row.label)),
+    parts: read.map(({ rows, path, report, simulation }) => ({
       path,
       report,
       simulation,
-      texts: texts.length,
+      texts: rows.length,
     })),
     simulation: read.some((part) => part.simulation),
     mix: mixture === undefined ? null : (mix ?? null),
@@ -71,7 +75,7 @@ export async function readTrainingCorpus(
 
 interface ReadPart {
   readonly path: string
-  readonly texts: string[]
+  readonly rows: readonly CorpusRow[]
   /** What the rows say of themselves, where they do: ids of runs. */
   readonly runs: ReadonlySet<string>
   readonly report: RunReport | null
@@ -82,28 +86,51 @@ async function readPart(input: string): Promise<ReadPart> {
   const { path, report } = await locate(input)
   const format = formatOfPath(path)
   const badRows = collectBadRows()
-  const texts: string[] = []
-  const runs = new Set<string>()
-  // Rows that name their run do it in a column of that name; other formats have no place for one.
-  const columns = format === 'jsonl' ? { text: 'text', label: 'run' } : { text: 'text' }
-  for await (const row of textRows(path, format, columns)) {
-    if ('problem' in row) {
-      badRows.add(placeOf(path, format, row.line), row.problem)
-      continue
-    }
-    if (row.label !== undefined && row.label !== '') runs.add(row.label)
-    if (row.text.trim() !== '') texts.push(row.text)
+  const rows: (CorpusRow & { readonly line: number })[] = []
+  for await (const row of textRows(path, format, { text: 'text' })) {
+    if ('problem' in row) badRows.add(placeOf(path, format, row.line), row.problem)
+    else if (row.text.trim() !== '') rows.push({ text: row.text, line: row.line })
   }
   const error = badRows.error()
   if (error !== undefined) throw error
-  if (texts.length === 0) {
+  if (rows.length === 0) {
     throw new PretextError(`${path}: expected synthetic texts to train on, got none`, {
       code: 'data',
       hint: 'a corpus has one {"text": ...} in each row; "pretext generate" makes one',
     })
   }
+  const labels = await columnOf(path, format, 'label')
+  const runs = new Set((await columnOf(path, format, 'run')).values())
   const banner = await readIfThere(`${path}.SIMULATION.txt`)
-  return { path, texts, runs, report, simulation: report?.simulation === true || banner !== undefined }
+  const labelled = rows.map(({ text, line }) => {
+    const label = labels.get(line)
+    return label === undefined ? { text } : { text, label }
+  })
+  return {
+    path,
+    rows: labelled,
+    runs,
+    report,
+    simulation: report?.simulation === true || banner !== undefined,
+  }
+}
+
+/** The values of a column by their lines; none where the file has no such column. */
+async function columnOf(
+  path: string,
+  format: TextFormat,
+  name: string,
+): Promise<ReadonlyMap<number, string>> {
+  const values = new Map<number, string>()
+  try {
+    for await (const row of textRows(path, format, { text: 'text', label: name })) {
+      if (!('problem' in row) && row.label !== undefined && row.label !== '') values.set(row.line, row.label)
+    }
+  } catch (error) {
+    // The texts were read from this file before: what is missing is the column.
+    if (!(error instanceof PretextError)) throw error
+  }
+  return values
 }
 
 async function locate(input: string): Promise<{ path: string; report: RunReport | null }> {
@@ -134,14 +161,14 @@ async function locate(input: string): Promise<{ path: string; report: RunReport 
 
 /** How a corpus is a mixture, in words; undefined where it is the corpus of one run. */
 function mixtureOf(parts: readonly ReadPart[]): string | undefined {
-  for (const { path, texts, runs, report } of parts) {
+  for (const { path, rows, runs, report } of parts) {
     const foreign = [...runs].filter((run) => report !== null && run !== report.run.id)
     if (runs.size > 1 || foreign.length > 0) {
       const names = [...new Set([...(report === null ? [] : [report.run.id]), ...runs])]
       return `${path}: expected the rows of one run, got rows of ${names.length}: ${names.slice(0, 4).join(', ')}`
     }
-    if (report !== null && report.corpus.texts !== texts.length) {
-      return `${path}: expected the ${report.corpus.texts} texts that the report of run ${report.run.id} (epsilon ${epsilonText(report.privacy.epsilon)}) speaks of, got ${texts.length}: another corpus may be mixed in`
+    if (report !== null && report.corpus.texts !== rows.length) {
+      return `${path}: expected the ${report.corpus.texts} texts that the report of run ${report.run.id} (epsilon ${epsilonText(report.privacy.epsilon)}) speaks of, got ${rows.length}: another corpus may be mixed in`
     }
   }
   if (parts.length < 2) return undefined

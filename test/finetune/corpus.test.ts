@@ -27,6 +27,7 @@ describe('a corpus', () => {
     await writeFile(csv, 'text,label\none mail parser,a\n"two, image",b\n')
     const corpus = await readTrainingCorpus([csv])
     expect(corpus.texts).toEqual(['one mail parser', 'two, image'])
+    expect(corpus.labels).toEqual(['a', 'b'])
     expect(corpus.parts[0]?.report).toBeNull()
   })
 

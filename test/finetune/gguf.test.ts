@@ -39,18 +39,13 @@ it.each(['llama', 'llama-untied', 'qwen2', 'qwen3', 'gemma3_text'])(
       const context = await model.createContext({ contextSize: 128, threads: 1, flashAttention: false })
       const sequence = context.getSequence()
       const last = tokens.length - 1
-      const input = tokens.map((token, i) =>
-        i < last
-          ? token
-          : ([
-              token,
-              {
-                generateNext: { probabilities: true, options: { temperature: 1, topK: 0, topP: 1, minP: 0 } },
-              },
-            ] as [Token, { generateNext: { probabilities: true } }]),
+      const everything = { temperature: 1, topK: 0, topP: 1, minP: 0 }
+      const generateNext = { probabilities: true, options: everything } as const
+      const input = tokens.map((token, i): Token | [Token, { generateNext: typeof generateNext }] =>
+        i < last ? token : [token, { generateNext }],
       )
       const output = await sequence.controlledEvaluate(input)
-      const found = output[last]?.next.probabilities
+      const found = output[last]?.next?.probabilities
       const differences = expected.probabilities.map((p, token) =>
         Math.abs((found?.get(token as Token) ?? 0) - p),
       )

@@ -318,14 +318,10 @@ describe('stopping', () => {
 describe('pretext finetune --provider openai', () => {
   const CLI = resolve(import.meta.dirname, '../batch/cli-child.ts')
   const STATED = ['--mix', 'synthetic sentences of a test'] as const
-  async function cli(...more: string[]) {
+  const cli = (...more: string[]) => cliOn(rows(12), ...more)
+  async function cliOn(texts: readonly { text: string; label?: string }[], ...more: string[]) {
     const corpus = join(folder, 'corpus.jsonl')
-    await writeFile(
-      corpus,
-      rows(12)
-        .map((row) => `${JSON.stringify(row)}\n`)
-        .join(''),
-    )
+    await writeFile(corpus, texts.map((row) => `${JSON.stringify(row)}\n`).join(''))
     const args = ['finetune', corpus, '--provider', 'openai', '--model', 'gpt-4o-mini', ...more]
     const child = spawn(
       process.execPath,
@@ -372,6 +368,24 @@ describe('pretext finetune --provider openai', () => {
     const { code, stderr } = await cli('--instruction', 'Write one.', ...STATED)
     expect(code).toBe(7)
     expect(stderr).toContain('expected --yes, as there is no terminal to ask at')
+    expect(server.seen).toEqual([])
+  })
+
+  it('puts the label of each text into the instruction', async () => {
+    server.polls = 1
+    const labelled = rows(12).map((row, i) => ({ ...row, label: i % 2 === 0 ? 'praise' : 'blame' }))
+    const { code } = await cliOn(labelled, '--instruction', 'Write some {label}.', '--yes', ...STATED)
+    expect(code).toBe(0)
+    const lines = server.files[0]?.content.trimEnd().split('\n') ?? []
+    expect(lines.map((line) => JSON.parse(line).messages[0].content)).toEqual(
+      labelled.map(({ label }) => `Write some ${label}.`),
+    )
+  })
+
+  it('without labels refuses an instruction that wants them', async () => {
+    const { code, stderr } = await cli('--instruction', 'Write some {label}.', '--yes', ...STATED)
+    expect(code).toBe(4)
+    expect(stderr).toContain('row 1: the instruction has {label}, and the row has no label')
     expect(server.seen).toEqual([])
   })
 })

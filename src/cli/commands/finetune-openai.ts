@@ -25,7 +25,7 @@ export function openAiOptions<A>(yargs: Argv<A>) {
       type: 'string',
       requiresArg,
       group,
-      describe: "The user's turn before each text",
+      describe: "The user's turn before each text; {label} in it stands for the label of the text",
     })
     .option('yes', { type: 'boolean', default: false, alias: 'y', group, describe: 'Pay without a question' })
     .option('max-cost', {
@@ -94,6 +94,7 @@ export async function finetuneAtOpenAi(args: OpenAiArguments): Promise<void> {
     )
   }
   const folder = args.out ?? (await defaultOut(args.corpus[0], 'finetune'))
+  const labelled = instruction.includes('{label}')
   const given = Object.entries({
     epochs: args.epochs,
     batchSize: args.batch,
@@ -106,7 +107,10 @@ export async function finetuneAtOpenAi(args: OpenAiArguments): Promise<void> {
   const tuned = await interruptible(output, (signal) =>
     openAiFineTune({
       ...Object.fromEntries(given),
-      rows: corpus.texts.map((text) => ({ text })),
+      rows: corpus.texts.map((text, i) => {
+        const label = labelled ? corpus.labels?.[i] : undefined
+        return label === undefined ? { text } : { text, label }
+      }),
       folder,
       model: args.model,
       instruction,
