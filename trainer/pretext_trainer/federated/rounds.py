@@ -43,7 +43,8 @@ class Rounds(TrainingProcessCallback):
         self.schedule = Schedule(sampling, len(texts), cohort or len(texts), job["rounds"], job["seed"])
         self.model = load(job)
         tokenizer = self.model.tokenizer
-        self.base_bytes = message_bytes({n: p for n, p in self.model.named_parameters()})
+        frozen = {n: p for n, p in self.model.named_parameters() if not p.requires_grad}
+        self.base_bytes = message_bytes(frozen or self.model.trained())
         sequences = sequences_of_clients(tokenizer, texts, job["sequenceTokens"], client["texts"], job["seed"])
         if not any(sequences):
             raise Failure("data", "expected clients' texts of two tokens or more, got none")

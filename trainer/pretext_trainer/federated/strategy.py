@@ -3,7 +3,7 @@
 # L2 sensitivity of C, which is computed here from the matrix that is really used and from the rounds that one client can
 # really take part in.
 import numpy as np
-import torch
+from pfl.internal.ops.selector import get_default_framework_module as get_ops
 from pfl.privacy.ftrl_mechanism import FTRLMatrixFactorizer
 
 
@@ -35,7 +35,11 @@ def banded(rounds: int, period: int, momentum: float) -> np.ndarray:
     """
     apart = np.abs(np.subtract.outer(np.arange(rounds), np.arange(rounds)))
     mask = (apart < period).astype(np.float64)
-    gram = FTRLMatrixFactorizer(_Double(workload(rounds, momentum)), _Double(mask)).optimize() if period > 1 else np.eye(rounds)
-    strategy = np.tril(np.linalg.cholesky(np.asarray(gram, dtype=np.float64)))
+    gram = np.eye(rounds)
+    if period > 1:
+        gram = get_ops().to_numpy(FTRLMatrixFactorizer(workload(rounds, momentum), mask).optimize()).astype(np.float64)
+    # C^T C is the gram matrix. Its Cholesky factor L has L L^T, which is another matrix with longer columns (pfl 0.6.0 takes
+    # that one for C, and so reports too small an epsilon); turned round twice, it is C.
+    strategy = np.linalg.cholesky(gram[::-1, ::-1])[::-1, ::-1].T
     # Exactly zero outside of the bands, where the solver leaves dust.
     return np.where((apart < period), strategy, 0.0)

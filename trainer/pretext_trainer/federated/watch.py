@@ -90,12 +90,11 @@ class Watch:
             "contributions": "signed",
             "maxParticipations": int(self._cohorts.participations.max()),
         }
+        # The round with the least noise for its bounds stands for all: they differ in their last bits at most.
+        least = min(self.releases, key=lambda r: min(r["sigma"] / (p["clip"] or math.inf) for p in r["parts"]))
         made = []
         for index in range(len(self.releases[0]["parts"])):
-            # The pair with the least noise for its bound stands for all: they differ in their last bits at most.
-            pairs = [(r["sigma"], r["parts"][index]["clip"]) for r in self.releases]
-            sigma, clip = min(pairs, key=lambda p: 0.0 if p[1] is None else p[0] / p[1])
-            part = {**base, "sigma": sigma, "clip": clip, "releases": count, "drawn": [r["drawn"] for r in self.releases]}
+            part = {**base, "sigma": least["sigma"], "clip": least["parts"][index]["clip"], "releases": count, "drawn": [r["drawn"] for r in self.releases]}
             if len(self.releases[0]["parts"]) > 1:
                 part["together"] = "update and quantile"
             if self._noise.sensitivity is not None:
