@@ -14,6 +14,7 @@ import {
 } from './evaluate-job.ts'
 import { CentralDpJob, FederatedJob, LocalJob } from './federated-job.ts'
 import { FedlppJob } from './fedlpp-job.ts'
+import { LoraDpSgdJob } from './lora-dp-sgd-job.ts'
 import { TrainJob, TrainResult } from './train-job.ts'
 
 /** Raised when a field changes its meaning: a trainer of another version refuses the job. */
@@ -39,6 +40,7 @@ export const JOB_KINDS = {
   'central-dp': { job: CentralDpJob, result: ArmResult },
   local: { job: LocalJob, result: ArmResult },
   fedlpp: { job: FedlppJob, result: ArmResult },
+  'lora-dp-sgd': { job: LoraDpSgdJob, result: ArmResult },
   'dr-encoder': { job: DrEncoderJob, result: ArmResult },
 } as const
 

@@ -17,6 +17,7 @@ KINDS = {
     "evaluate-model": ".evaluate_model",
     "evaluate-corpora": ".evaluate_corpora",
     "fedlpp": ".fedlpp.job",
+    "lora-dp-sgd": ".lora_dp_sgd.job",
     "dr-encoder": ".dr_encoder.job",
     "federated": ".federated.fedavg",
     "central-dp": ".federated.central",

@@ -7,16 +7,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..checkpoints import write_aside
-from ..failure import Failure
+from ..checkpoints import check_same, write_aside
 
 # What may differ between the process that was killed and the one that goes on.
-FREE = {"out", "resume", "device", "threads", "microBatch", "checkpointRounds", "clients", "validation", "start"}
+FREE = {"out", "resume", "device", "threads", "microBatch", "checkpointRounds", "checkpointSteps", "clients", "validation", "start"}
 
 
 def settings_of(job: dict) -> dict:
     """What the result depends on: the settings, and the texts by their hash."""
-    texts = {k: hashlib.sha256(Path(job[k]).read_bytes()).hexdigest() for k in ("clients", "validation") if Path(job[k]).exists()}
+    texts = {f"{k}.sha256": hashlib.sha256(Path(job[k]).read_bytes()).hexdigest() for k in ("clients", "validation") if Path(job[k]).exists()}
     return {**{k: v for k, v in job.items() if k not in FREE}, **texts}
 
 
@@ -58,12 +57,5 @@ class Progress:
         return kept["state"], load_file(self._folder / "tensors.safetensors")
 
     def _checked(self, kept: dict) -> dict:
-        before = kept["settings"]
-        changed = sorted(k for k in before.keys() | self._settings.keys() if before.get(k) != self._settings.get(k))
-        if changed:
-            raise Failure(
-                "config",
-                f"{self._out} belongs to a job with other settings (different: {', '.join(changed[:5])})",
-                "resume with the settings that it was started with, or choose another folder",
-            )
+        check_same(self._settings, kept["settings"], self._out)
         return kept
