@@ -1,23 +1,26 @@
-// Exact nearest candidates (PrE-Text Algorithm 1, the argmin). ONNX Runtime multiplies all queries with all candidates in
-// 32 bits, which gives a shortlist: every candidate whose score lies within the rounding error of the k-th best. Only the
-// shortlist is measured again, in 64 bits, so that the answer is that of a plain loop in 64 bits, bit for bit: ties go to
-// the lower index, and a row's answer depends neither on the other rows nor on the machine.
+// Exact nearest candidates (PrE-Text Algorithm 1, the argmin). Scores with a known error (scoring.ts) name the candidates
+// that can be among the k best, first from 8-bit integers and, for a query that they cannot decide, in 32-bit floats. These
+// few are measured again in 64 bits, so that the answer is that of a plain loop in 64 bits, bit for bit: ties go to the
+// lower index, and a row's answer depends neither on the other rows nor on the machine.
 //
-// For the 4 texts of one client on 2 cores: 2 ms among 10,000 candidates of 384 dimensions, where a loop takes 225 ms
-// (npx vitest bench test/histogram).
-import { type Matrix, row, rowRange } from '../embeddings/matrix.ts'
-import { loadTransformers } from '../embeddings/transformers.ts'
-import { checkedNorms, checkQuery, exactDistance, rankByDistance } from './measure.ts'
+// Against faiss's IndexFlatL2 on the same two threads: bench/RESULTS.md.
+import { gatherRows, type Matrix, row, rowRange } from '../embeddings/matrix.ts'
+import { checkedNorms, checkQuery, exactDistance, type Measure, rankByDistance } from './measure.ts'
 import type { Distance, Neighbours } from './neighbours.ts'
+import {
+  createFloatScorer,
+  createInt8Scorer,
+  exactScore,
+  int8Range,
+  PART,
+  type Scored,
+  type Scorer,
+} from './scoring.ts'
 
-/** Scores held at once: 16 MB. */
-const SCORES_PER_BLOCK = 4_194_304
-/** Half the distance from 1 to the next 32-bit float. */
-const UNIT_ROUNDOFF = 2 ** -24
-/** The same for a 64-bit float. */
-const UNIT_ROUNDOFF_64 = 2 ** -53
-/** What products too small for a 32-bit float can add up to. */
-const UNDERFLOW = 1e-34
+/** Queries at once: with the candidates of one part, 64 MB of scores. */
+const BLOCK_ROWS = 16_777_216 / PART
+/** Candidates that are looked at beyond the k best: most texts need fewer, and the rest takes the next step. */
+const MORE = { int8: 24, float: 64 }
 
 export async function createExactNeighbours(
   candidates: Matrix,
@@ -25,103 +28,120 @@ export async function createExactNeighbours(
 ): Promise<Neighbours> {
   const { distance } = options
   const norms = checkedNorms(candidates, 'candidates')
-  const { matmul, Tensor } = await loadTransformers()
-  const scoring = scoringMatrix(candidates, norms, distance)
-  const scoringTensor = new Tensor('float32', scoring.values, [scoring.dim, candidates.rows])
-  const longest = norms.reduce((a, b) => Math.max(a, b), 0)
   const measure = exactDistance(candidates, norms, distance)
-  const blockRows = Math.max(1, Math.floor(SCORES_PER_BLOCK / candidates.rows))
+  const exact = exactScore(candidates, norms, distance)
+  const int8 = await createInt8Scorer(candidates, norms, distance, await int8Range())
+  let float: Promise<Scorer> | undefined
 
-  /**
-   * How far the 32-bit score and the 64-bit measure together can be from the truth: rounding of a sum of `dim` products,
-   * and of what went into it.
-   */
-  function scoreError(queryNorm: number): number {
-    const score = distance === 'l2' ? queryNorm * longest + longest * longest : queryNorm
-    const measured = distance === 'l2' ? (queryNorm + longest) ** 2 : queryNorm
-    return 1.01 * (scoring.dim + 4) * (UNIT_ROUNDOFF * score + UNIT_ROUNDOFF_64 * measured) + UNDERFLOW
+  /** Of the queries, those at `rows`: writes what the scores decide, returns the rows that they leave open. */
+  async function decide(scorer: Scorer, more: number, queries: Matrix, k: number, out: Int32Array) {
+    const queryNorms = checkedNorms(queries, 'queries')
+    const open: number[] = []
+    for (let start = 0; start < queries.rows; start += BLOCK_ROWS) {
+      const rows = Math.min(BLOCK_ROWS, queries.rows - start)
+      const own = queryNorms.subarray(start, start + rows)
+      const scored = await scorer.score(rowRange(queries, start, rows), own, k + more)
+      for (let i = start; i < start + rows; i++) {
+        const best = bestOf(k, exact.error(queryNorms[i] as number))
+        const query = row(queries, i)
+        if (!lookAtScored(scored, i - start, query, best)) open.push(i)
+        else writeBest(best, query, measure, out, i * k)
+      }
+    }
+    return open
   }
 
-  async function nearestInBlock(queries: Matrix, queryNorms: Float64Array, k: number, out: Int32Array) {
-    const extended = extendQueries(queries, distance)
-    const query = new Tensor('float32', extended, [queries.rows, scoring.dim])
-    const scores = (await matmul(query, scoringTensor)).data as Float32Array
-    for (let i = 0; i < queries.rows; i++) {
-      const own = scores.subarray(i * candidates.rows, (i + 1) * candidates.rows)
-      const cutoff = kthLargest(own, k) - 2 * scoreError(queryNorms[i] as number)
-      const shortlist: number[] = []
-      own.forEach((score, index) => {
-        if (score >= cutoff) shortlist.push(index)
-      })
-      out.set(rankByDistance(shortlist, row(queries, i), measure).slice(0, k), i * k)
+  /** Measures in order of score until no further one can be among the best; false if the scores end before that. */
+  function lookAtScored({ parts, errors }: Scored, i: number, query: Float32Array, best: Best): boolean {
+    const error = (errors[i] as number) + best.error
+    return parts.every(({ scores, indices, count, start, size }) => {
+      for (let j = i * count; j < (i + 1) * count; j++) {
+        if ((scores[j] as number) + error < best.lowest()) return true
+        const index = start + Number(indices[j])
+        best.add(index, exact.score(query, index))
+      }
+      return count === size
+    })
+  }
+
+  async function nearest(queries: Matrix, k: number) {
+    checkQuery(queries, k, candidates)
+    const indices = new Int32Array(queries.rows * k)
+    const open = await decide(int8, MORE.int8, queries, k, indices)
+    if (open.length === 0) return { indices, k }
+    const left = gatherRows(queries, open)
+    const answers = new Int32Array(open.length * k)
+    float ??= createFloatScorer(candidates, norms, distance)
+    for (const i of await decide(await float, MORE.float, left, k, answers)) {
+      // Very many candidates are about equally near, or equal.
+      const best = bestOf(k, exact.error(norm(row(left, i))))
+      const query = row(left, i)
+      for (let index = 0; index < candidates.rows; index++) best.add(index, exact.score(query, index))
+      writeBest(best, query, measure, answers, i * k)
     }
+    for (const [i, at] of open.entries()) indices.set(answers.subarray(i * k, (i + 1) * k), at * k)
+    return { indices, k }
   }
 
   return {
     backend: 'exact',
     recall: 1,
-    async nearest(queries, k) {
-      checkQuery(queries, k, candidates)
-      const queryNorms = checkedNorms(queries, 'queries')
-      const indices = new Int32Array(queries.rows * k)
-      for (let start = 0; start < queries.rows; start += blockRows) {
-        const rows = Math.min(blockRows, queries.rows - start)
-        await nearestInBlock(
-          rowRange(queries, start, rows),
-          queryNorms.subarray(start, start + rows),
-          k,
-          indices.subarray(start * k, (start + rows) * k),
-        )
-      }
-      return { indices, k }
+    nearest,
+    async dispose() {
+      await int8.release()
+      await (await float)?.release()
     },
-    async dispose() {},
   }
 }
 
-/**
- * Candidates as columns, such that query times column grows as the distance falls. Their norms differ where a candidate
- * is a mean of several embeddings (lookahead), so cosine divides by the norm, and L2 takes the term |c|^2 / 2 away
- * through one more dimension, in which each query has 1.
- */
-function scoringMatrix(candidates: Matrix, norms: Float64Array, distance: Distance) {
-  const { rows, dim } = candidates
-  const extra = distance === 'l2' ? 1 : 0
-  const values = new Float32Array((dim + extra) * rows)
-  for (let i = 0; i < rows; i++) {
-    const norm = norms[i] as number
-    const scale = distance === 'l2' ? 1 : norm === 0 ? 0 : 1 / norm
-    for (let d = 0; d < dim; d++) values[d * rows + i] = (candidates.values[i * dim + d] as number) * scale
-    if (extra === 1) values[dim * rows + i] = -(norm * norm) / 2
-  }
-  return { values, dim: dim + extra }
+function norm(query: Float32Array): number {
+  return Math.sqrt(query.reduce((sum, value) => sum + value * value, 0))
 }
 
-function extendQueries(queries: Matrix, distance: Distance): Float32Array {
-  if (distance === 'cosine') return queries.values
-  const width = queries.dim + 1
-  const values = new Float32Array(queries.rows * width)
-  for (let i = 0; i < queries.rows; i++) {
-    values.set(row(queries, i), i * width)
-    values[i * width + queries.dim] = 1
-  }
-  return values
+/** The best so far, best first, and with them all that the error of a score leaves undecided. */
+interface Best {
+  readonly k: number
+  readonly error: number
+  readonly scores: number[]
+  readonly indices: number[]
+  /** Below it a candidate is certainly not among the k best. */
+  lowest(): number
+  add(index: number, score: number): void
 }
 
-/** The k-th largest value, by insertion into a short sorted list: most values fall below it at once. */
-function kthLargest(values: Float32Array, k: number): number {
-  const best = values.slice(0, k).sort().reverse()
-  let lowest = best[k - 1] as number
-  for (let i = k; i < values.length; i++) {
-    const value = values[i] as number
-    if (value <= lowest) continue
-    let place = k - 1
-    while (place > 0 && (best[place - 1] as number) < value) {
-      best[place] = best[place - 1] as number
-      place--
-    }
-    best[place] = value
-    lowest = best[k - 1] as number
+function bestOf(k: number, error: number): Best {
+  const scores: number[] = []
+  const indices: number[] = []
+  const lowest = () => (scores.length < k ? Number.NEGATIVE_INFINITY : (scores[k - 1] as number) - 2 * error)
+  return {
+    k,
+    error,
+    scores,
+    indices,
+    lowest,
+    add(index, score) {
+      if (score < lowest()) return
+      let at = scores.length
+      while (at > 0 && (scores[at - 1] as number) < score) at--
+      scores.splice(at, 0, score)
+      indices.splice(at, 0, index)
+      while (scores.length > k && (scores.at(-1) as number) < lowest()) {
+        scores.pop()
+        indices.pop()
+      }
+    },
   }
-  return lowest
+}
+
+/** The k best in their order, by `measure` where the scores lie too near to each other to tell. */
+function writeBest(best: Best, query: Float32Array, measure: Measure, out: Int32Array, at: number): void {
+  const { scores, indices, error, k } = best
+  for (let start = 0; start < k; ) {
+    let end = start + 1
+    while (end < scores.length && (scores[end - 1] as number) - (scores[end] as number) <= 2 * error) end++
+    const alike = indices.slice(start, end)
+    const ranked = end - start === 1 ? alike : rankByDistance(alike, query, measure)
+    out.set(ranked.slice(0, k - start), at + start)
+    start = end
+  }
 }
