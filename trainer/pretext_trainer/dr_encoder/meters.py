@@ -15,12 +15,6 @@ def size_of(message: dict[str, torch.Tensor]) -> int:
     return len(save({k: v.detach().cpu().contiguous() for k, v in message.items()})) if message else 0
 
 
-def flops_of(work: Callable[[], Out]) -> tuple[int, Out]:
-    with FlopCounterMode(display=False) as counter:
-        out = work()
-    return counter.get_total_flops(), out
-
-
 class Meters:
     """Sums over client-rounds; `state` is what a checkpoint keeps."""
 
@@ -28,15 +22,16 @@ class Meters:
         self.state = {"rounds": 0, "participations": 0, "down": 0, "up": 0, "cpu": 0.0, "through": 0, "server": 0.0}
         self.flops_per_token: float | None = None
 
+    def count(self, work: Callable[[], tuple[int, object]]) -> None:
+        """Counts one client's work once. Apart from the run itself: while it is counted, other kernels compute it."""
+        if self.flops_per_token is None:
+            with FlopCounterMode(display=False) as counter:
+                through, _ = work()
+            self.flops_per_token = counter.get_total_flops() / max(1, through)
+
     def client(self, work: Callable[[], tuple[int, Out]]) -> Out:
         """One client's work, which answers with (tokens sent through, what it made)."""
         began = time.process_time()
-        if self.flops_per_token is None:
-            flops, (through, made) = flops_of(work)
-            self.flops_per_token = flops / max(1, through)
-            # Counting costs more than the work: the time of the first client is that of the others.
-            self.state["through"] += through
-            return made
         through, made = work()
         self.state["cpu"] += time.process_time() - began
         self.state["through"] += through
@@ -60,7 +55,7 @@ class Meters:
             "participations": s["participations"],
             "bytesDownPerClientRound": s["down"] / n,
             "bytesUpPerClientRound": s["up"] / n,
-            "clientCpuSecondsPerRound": s["cpu"] / max(1, s["participations"] - 1),
+            "clientCpuSecondsPerRound": s["cpu"] / n,
             "clientFlopsPerRound": (self.flops_per_token or 0.0) * s["through"] / n,
             "serverCpuSeconds": s["server"],
             "llmTokens": 0,

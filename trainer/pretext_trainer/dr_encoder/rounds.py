@@ -23,6 +23,8 @@ class Rounds:
     def run(self) -> None:
         sim, job = self.sim, self.sim.job
         begin = self._found()
+        if self.uplink.codec.latent > 0:
+            sim.meters.count(self._one)
         sent = {**sim.state(), **self.uplink.codec.sent()} if self.uplink.codec.latent > 0 else {}
         down = size_of(sent)
         for number in range(begin, job["rounds"]):
@@ -70,6 +72,11 @@ class Rounds:
             "updateNorm": float(torch.linalg.vector_norm(mean)),
             "appliedNorm": float(torch.linalg.vector_norm(step)),
         }
+
+    def _one(self) -> tuple[int, torch.Tensor]:
+        """What a client computes, for counting."""
+        through, update = self.sim.fed.update(second_part(self.sim, self.sim.clients[0]), [self.sim.seed, 2])
+        return through, self.uplink.codec.encode(update)
 
     def _mechanism(self) -> dict:
         sim, uplink = self.sim, self.uplink

@@ -70,5 +70,7 @@ def _ask(sim: Simulation) -> list[torch.Tensor]:
         told.append(sim.meters.client(work))
         sim.meters.sent(down, size_of({"statistics": told[-1]}))
         sim.channel.progress("statistics of updates", place + 1, len(sim.clients), "clients")
+    epochs, first = sim.job["statistics"]["epochs"], first_part(sim, sim.clients[0])
+    sim.meters.count(lambda: sim.fed.increments(first, epochs, [sim.seed, 2]))
     sim.meters.state["rounds"] += 1
     return told
