@@ -9,6 +9,7 @@ import type { VoteBound } from './bound.ts'
 import { squaredNorm, type Vote } from './clip.ts'
 
 const sums = new WeakMap<ExactVotes, BigInt64Array>()
+const noiseInside = new WeakMap<ExactVotes, number>()
 
 export class ExactVotes {
   readonly candidates: number
@@ -51,6 +52,23 @@ export class ExactVotes {
   [inspect.custom](): string {
     return '[ExactVotes]'
   }
+}
+
+/**
+ * A sum whose votes nobody saw one by one, because a proof held each of them to the bound: what two servers put together
+ * (federation/aggregation/two-server.ts alone; a test holds it). The second server's noise is in it already; `sigma` is its
+ * standard deviation in grid steps, and is only told, never counted on.
+ */
+export function provenVotes(bound: VoteBound, sum: readonly bigint[], sigma: number): ExactVotes {
+  const votes = new ExactVotes(sum.length, bound, false)
+  sums.set(votes, BigInt64Array.from(sum))
+  noiseInside.set(votes, sigma)
+  return votes
+}
+
+/** Standard deviation of the noise that a second server added before, in grid steps; 0 without one. */
+export function sigmaInside(votes: ExactVotes): number {
+  return noiseInside.get(votes) ?? 0
 }
 
 /** For addNoise alone (a test holds that nothing else imports it). */

@@ -9,7 +9,7 @@ import type { ReleaseEvent } from '../privacy/events.ts'
 import type { PrivateRandom } from '../privacy/private-random.ts'
 import { rationalAtLeast, roundedGaussian } from '../privacy/rounded-gaussian.ts'
 import { boundInVotes, type VoteBound } from './bound.ts'
-import { type ExactVotes, exactSums } from './exact-votes.ts'
+import { type ExactVotes, exactSums, sigmaInside } from './exact-votes.ts'
 
 declare const noisy: unique symbol
 
@@ -20,7 +20,7 @@ export interface NoisyHistogram {
   readonly steps: readonly number[]
   /** Grid steps in one vote. */
   readonly gridSteps: number
-  /** Standard deviation of the noise in grid steps; 0 only in a simulation without noise. */
+  /** Standard deviation of all noise in grid steps; 0 only in a simulation without noise. */
   readonly sigma: number
 }
 
@@ -64,7 +64,7 @@ export function addNoise(
   return brand({
     steps: noise.map((z, i) => Number(z + (sums[i] as bigint))),
     gridSteps: bound.steps,
-    sigma: Number(sigma.numerator) / Number(sigma.denominator),
+    sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), sigmaInside(votes)),
   })
 }
 

@@ -98,7 +98,7 @@ describe.each([
     const raw = await fresh.open()
     await raw.write([{ sql: `INSERT INTO migrations VALUES (${LATEST_MIGRATION + 1})` }])
     await expect(sqlStore(raw)).rejects.toThrow(
-      `expected a coordinator store of version ${LATEST_MIGRATION} at most, got version ${LATEST_MIGRATION + 1}`,
+      `expected a store of version ${LATEST_MIGRATION} at most, got version ${LATEST_MIGRATION + 1}`,
     )
     await raw.close()
   })

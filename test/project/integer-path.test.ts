@@ -11,6 +11,7 @@ const PATH = [
   'histogram/exact-votes.ts',
   'histogram/noise.ts',
   'histogram/release.ts',
+  'histogram/release-once.ts',
   'privacy/private-random.ts',
   'privacy/bernoulli.ts',
   'privacy/rounded-gaussian.ts',
@@ -47,7 +48,7 @@ describe('from the clipped vote to the release', () => {
     expect([...new Set(lines)]).toEqual([
       'return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })',
       'steps: noise.map((z, i) => Number(z + (sums[i] as bigint))),',
-      'sigma: Number(sigma.numerator) / Number(sigma.denominator),',
+      'sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), sigmaInside(votes)),',
     ])
   })
 

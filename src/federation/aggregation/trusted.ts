@@ -1,8 +1,9 @@
 // Trusted aggregation: the coordinator sees each vote, checks it against the bound in integers, adds and releases.
 import { voteBound } from '../../histogram/bound.ts'
-import { squaredNorm } from '../../histogram/clip.ts'
+import { squaredNorm, type Vote } from '../../histogram/clip.ts'
 import { ExactVotes } from '../../histogram/exact-votes.ts'
 import { releaseHistogram } from '../../histogram/release.ts'
+import type { Manifest } from '../protocol/manifest.ts'
 import { decodeVote, longestVote } from '../protocol/vote-bytes.ts'
 import { voteOptionsOf } from '../protocol/vote-terms.ts'
 import type { Aggregation, ClosedRound } from './aggregation.ts'
@@ -14,15 +15,20 @@ export const trustedAggregation: Aggregation = {
   contentType: 'application/octet-stream',
   largestUpload: (manifest) => longestVote(manifest.candidates.count),
   check(upload, manifest) {
-    const vote = decodeVote(upload, manifest.candidates.count)
-    if (manifest.vote.mode === 'multihot' && vote.steps.some((steps) => steps !== 1n))
-      throw new RangeError('a multihot vote gives each candidate exactly one step')
-    if (squaredNorm(vote) > BigInt(manifest.vote.boundSquared))
-      throw new RangeError('the vote exceeds its L2 bound')
+    checkedVote(upload, manifest)
   },
   release(round, options) {
     return releaseHistogram({ ...options, count: () => sumVotes(round) })
   },
+}
+
+function checkedVote(upload: Uint8Array, manifest: Manifest): Vote {
+  const vote = decodeVote(upload, manifest.candidates.count)
+  if (manifest.vote.mode === 'multihot' && vote.steps.some((steps) => steps !== 1n))
+    throw new RangeError('a multihot vote gives each candidate exactly one step')
+  if (squaredNorm(vote) > BigInt(manifest.vote.boundSquared))
+    throw new RangeError('the vote exceeds its L2 bound')
+  return vote
 }
 
 /** The exact sum of a closed round: the same for the same votes, so that a crash between charge and draw changes nothing. */
@@ -30,8 +36,7 @@ export async function sumVotes({ manifest, uploads }: ClosedRound): Promise<Exac
   const bound = voteBound(voteOptionsOf(manifest))
   const votes = new ExactVotes(manifest.candidates.count, bound, false)
   for await (const upload of uploads()) {
-    trustedAggregation.check(upload, manifest)
-    votes.add(decodeVote(upload, manifest.candidates.count))
+    votes.add(checkedVote(upload, manifest))
   }
   return votes
 }

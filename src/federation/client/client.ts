@@ -3,8 +3,10 @@
 // votes for one round: charge -> keep the bytes -> send, and after a crash the kept bytes are what is sent.
 import type { Embedder } from '../../embeddings/embedder.ts'
 import { PretextError } from '../../errors.ts'
+import type { Vote } from '../../histogram/clip.ts'
 import { epsilonOf } from '../../privacy/accountant.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import { KeysSchema } from '../protocol/aggregator.ts'
 import { fromUtf8, sha256Hex, toBase64Url, utf8 } from '../protocol/bytes.ts'
 import { decodeCandidates } from '../protocol/candidate-bytes.ts'
 import { embedderIdentityHash, type Manifest, parseManifest } from '../protocol/manifest.ts'
@@ -36,6 +38,9 @@ import {
   keepReceipt,
   keepUpload,
   keptVote,
+  pinHelper,
+  pinnedHelper,
+  type Upload,
 } from './state.ts'
 
 export type ClientEvent =
@@ -90,6 +95,10 @@ export interface FederatedClient {
 }
 
 const PATIENCE_MS = 600_000
+const UPLOAD_TYPES = {
+  trusted: 'application/octet-stream',
+  'two-server': 'application/vnd.pretext.report',
+} as const
 
 export function createFederatedClient(options: FederatedClientOptions): FederatedClient {
   const { storage, ledger, policy, embedder, signal } = options
@@ -115,6 +124,31 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
   }
   const spent = async () => epsilonOf(await ledger.charged(), policy.delta)
 
+  /** The vote as a report of two sealed shares; a report that was made before is sealed anew. */
+  const sealed = async (
+    manifest: Manifest,
+    hash: string,
+    identity: ClientIdentity,
+    from: { readonly vote: Vote } | { readonly shares: string },
+  ): Promise<Upload> => {
+    const { sealReport, sharesFrom, sharesText, shareVote } = await import('./shares.ts')
+    const shares = 'vote' in from ? shareVote(manifest, hash, from.vote) : sharesFrom(from.shares)
+    if (shares === undefined) throw notUnderstood()
+    const answer = await connection.call({ method: 'GET', path: '/v1/keys' })
+    if (!answer.ok) throw refusedError(answer.problem)
+    const keys = understood(answer.bytes, KeysSchema)
+    const bytes = await sealReport(manifest, hash, shares, { keys, identity, now: clock.now() })
+    return { bytes, shares: sharesText(shares) }
+  }
+  const sendVote = (hash: string, upload: Upload, manifest: Manifest, identity: ClientIdentity) =>
+    connection.call({
+      method: 'PUT',
+      path: `/v1/rounds/${hash}/vote`,
+      body: upload.bytes,
+      contentType: UPLOAD_TYPES[manifest.aggregation.mode],
+      signer: { identity, task: manifest.task },
+    })
+
   /** Everything from a manifest to a receipt. */
   async function* takePart(
     hash: string,
@@ -124,7 +158,9 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
     const manifest = parseManifest(await connection.blob(hash), hash)
     const identity = await identityFor(storage, taskId)
     const kept = await keptVote(storage, hash)
-    let upload = kept?.upload
+    let upload: Upload | undefined =
+      kept?.upload === undefined ? undefined : { bytes: kept.upload, shares: kept.shares }
+    const { aggregation } = manifest
     if (upload === undefined) {
       const charged = (await ledger.has(taskId, releaseOf(manifest))) ? [] : [mechanismOf(manifest)]
       const before = await ledger.charged()
@@ -132,7 +168,8 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
         charged.length === 0
           ? { before: await spent(), after: await spent() }
           : spendWith(before, manifest, policy.delta)
-      const checks = checksOf(manifest, policy, { task: taskId, embedderHash, spend })
+      const helper = await pinnedHelper(storage, taskId)
+      const checks = checksOf(manifest, policy, { task: taskId, embedderHash, spend, helper })
       const reasons = checks.flatMap(({ objection }) => (objection === undefined ? [] : [objection]))
       if (reasons.length > 0) {
         yield { type: 'refused', manifest, reasons, checks }
@@ -148,30 +185,34 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
       const { sha256, ...shape } = manifest.candidates
       const candidates = decodeCandidates(await connection.blob(sha256), shape)
       const vote = await voter.vote(manifest, candidates)
-      upload = encodeVote(vote, crypto.getRandomValues(new Uint8Array(SALT_BYTES)))
+      if (aggregation.mode === 'two-server') await pinHelper(storage, taskId, aggregation.helper)
+      upload =
+        aggregation.mode === 'trusted'
+          ? { bytes: encodeVote(vote, crypto.getRandomValues(new Uint8Array(SALT_BYTES))) }
+          : await sealed(manifest, hash, identity, { vote })
       await ledger.charge(taskId, releaseOf(manifest), mechanismOf(manifest))
       await keepUpload(storage, hash, upload)
     }
-    const answer = await connection.call({
-      method: 'PUT',
-      path: `/v1/rounds/${hash}/vote`,
-      body: upload,
-      contentType: 'application/octet-stream',
-      signer: { identity, task: taskId },
-    })
+    let answer = await sendVote(hash, upload, manifest, identity)
+    if (!answer.ok && answer.problem.code === 'outdated-key' && upload.shares !== undefined) {
+      // A key was changed meanwhile: the same report under the new one, once.
+      upload = await sealed(manifest, hash, identity, { shares: upload.shares })
+      await keepUpload(storage, hash, upload)
+      answer = await sendVote(hash, upload, manifest, identity)
+    }
     if (!answer.ok) {
       yield { type: 'missed', manifest, problem: answer.problem }
       return
     }
     const receipt = understood(answer.bytes, ReceiptSchema)
     if (
-      receipt.sha256 !== sha256Hex(upload) ||
+      receipt.sha256 !== sha256Hex(upload.bytes) ||
       receipt.manifest !== hash ||
       receipt.client !== identity.client
     )
       throw notUnderstood()
     await keepReceipt(storage, receipt)
-    yield { type: 'voted', manifest, receipt, bytes: upload.length, epsilon: await spent() }
+    yield { type: 'voted', manifest, receipt, bytes: upload.bytes.length, epsilon: await spent() }
   }
 
   return {

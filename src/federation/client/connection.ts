@@ -4,7 +4,7 @@ import { PretextError } from '../../errors.ts'
 import type { Clock } from '../clock.ts'
 import { sha256Hex, toBase64Url } from '../protocol/bytes.ts'
 import { type Problem, ProblemSchema } from '../protocol/messages.ts'
-import { authorization, signedBytes } from '../protocol/signing.ts'
+import { authorization, type SignedParts, signedBytes } from '../protocol/signing.ts'
 import type { ClientIdentity } from './identity.ts'
 
 export interface ConnectionOptions {
@@ -17,11 +17,21 @@ export interface ConnectionOptions {
   readonly onRetry?: (why: string, seconds: number) => void
   /** A number from 0 to 1 that spreads pauses out. */
   readonly jitter: () => number
+  /** For people: who is asked. */
+  readonly whom?: string
+  /** Whether an answer to a signed request is from whom it should be; one that is not counts as none. */
+  readonly genuine?: (answer: ReceivedAnswer, request: SignedParts) => boolean
   readonly signal?: AbortSignal
 }
 
+export interface ReceivedAnswer {
+  readonly status: number
+  readonly headers: Headers
+  readonly bytes: Uint8Array
+}
+
 export interface Signer {
-  readonly identity: ClientIdentity
+  readonly identity: Pick<ClientIdentity, 'client' | 'sign'>
   readonly task: string
 }
 
@@ -68,9 +78,10 @@ export function connect(options: ConnectionOptions): Connection {
   ): Promise<Answered | Refused | { readonly again: string; readonly seconds?: number }> => {
     const { method, path, body, contentType, signer } = call
     const headers: Record<string, string> = contentType === undefined ? {} : { 'content-type': contentType }
+    let parts: SignedParts | undefined
     if (signer !== undefined) {
       const { identity } = signer
-      const parts = {
+      parts = {
         task: signer.task,
         method,
         // Without the path of `server`: a proxy in front may take that away.
@@ -91,6 +102,12 @@ export function connect(options: ConnectionOptions): Connection {
         signal: signal === undefined ? cut : AbortSignal.any([signal, cut]),
       })
       const bytes = new Uint8Array(await response.arrayBuffer())
+      const { status } = response
+      if (
+        parts !== undefined &&
+        options.genuine?.({ status, headers: response.headers, bytes }, parts) === false
+      )
+        return { again: 'its answer is not signed by it' }
       if (response.ok && bytes.length <= LARGEST_ANSWER) return { ok: true, bytes }
       const problem = problemIn(bytes)
       const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
@@ -112,10 +129,13 @@ export function connect(options: ConnectionOptions): Connection {
       const seconds = jittered(Math.min(answer.seconds ?? 2 ** attempt, 60), options.jitter())
       const next = clock.now() + seconds * 1000
       if (next > (wanted.until ?? Number.POSITIVE_INFINITY) || next - began > options.patienceMs) {
-        throw new PretextError(`could not reach the coordinator at ${server}: ${answer.again}`, {
-          code: 'federation',
-          hint: 'check the address and the network; what was begun goes on when you join again',
-        })
+        throw new PretextError(
+          `could not reach ${options.whom ?? 'the coordinator'} at ${server}: ${answer.again}`,
+          {
+            code: 'federation',
+            hint: 'check the address and the network; what was begun goes on when you join again',
+          },
+        )
       }
       onRetry?.(answer.again, seconds)
       await clock.sleep(seconds * 1000, signal)

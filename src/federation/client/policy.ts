@@ -13,7 +13,10 @@ export interface ClientPolicy {
   readonly delta: number
   readonly adjacency: Adjacency
   readonly minimumCohort: number
+  /** Where only `two-server` is named, a round in which somebody sees the vote is refused. */
   readonly aggregation: readonly Manifest['aggregation']['mode'][]
+  /** Identity of the helper, as its operator publishes it; without one, that of the first round is kept to. */
+  readonly helper?: string
 }
 
 export interface Spend {
@@ -50,12 +53,16 @@ export interface Check {
 export function checksOf(
   manifest: Manifest,
   policy: ClientPolicy,
-  own: { readonly task: string; readonly embedderHash: string; readonly spend: Spend },
+  own: {
+    readonly task: string
+    readonly embedderHash: string
+    readonly spend: Spend
+    /** The helper of earlier rounds of this task. */
+    readonly helper?: string | undefined
+  },
 ): Check[] {
   const { noise, cohort, aggregation, vote, task, embedderHash, embedder } = manifest
   const bound = voteBound(voteOptionsOf(manifest))
-  const check = (what: string, fine: boolean, objection: string): Check =>
-    fine ? { what } : { what, objection }
   return [
     check(
       'it belongs to the task that you enrolled in',
@@ -72,6 +79,9 @@ export function checksOf(
       policy.aggregation.includes(aggregation.mode),
       `its aggregation is ${aggregation.mode}; you agreed to ${policy.aggregation.join(', ')}`,
     ),
+    ...(aggregation.mode === 'two-server'
+      ? [helperCheck(aggregation.helper, policy.helper, own.helper)]
+      : []),
     check(
       `nothing is released with fewer than ${cohort.minimum} clients`,
       cohort.minimum >= policy.minimumCohort,
@@ -98,4 +108,28 @@ export function checksOf(
       'its bound is not the one that follows from its vote options',
     ),
   ]
+}
+
+/** A coordinator that could name another helper could be both servers, and see the vote. */
+function helperCheck(asked: string, named: string | undefined, known: string | undefined): Check {
+  const expected = named ?? known
+  const who = (identity: string) => `${identity.slice(0, 17)}...`
+  const [theirs, own] = [who(asked), expected === undefined ? '' : who(expected)]
+  if (named !== undefined)
+    return check(
+      `the second server is the one that you named (${theirs})`,
+      asked === named,
+      `its second server is ${theirs}; you named ${own}`,
+    )
+  return check(
+    expected === undefined
+      ? `the second server is ${theirs}, which is taken on trust and kept to from now on`
+      : `the second server is the one of earlier rounds (${theirs})`,
+    expected === undefined || asked === expected,
+    `its second server is ${theirs}; it was ${own} before`,
+  )
+}
+
+function check(what: string, fine: boolean, objection: string): Check {
+  return fine ? { what } : { what, objection }
 }

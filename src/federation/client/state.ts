@@ -31,22 +31,52 @@ export async function identityFor(storage: ClientStorage, task: string): Promise
   return clientIdentity(made)
 }
 
+/** The helper that this client trusts in a task; undefined before its first round of two servers. */
+export function pinnedHelper(storage: ClientStorage, task: string): Promise<string | undefined> {
+  return storage.get(`helper-${task}`)
+}
+
+/** Keeps the helper of the first round: from here on another one is refused. */
+export async function pinHelper(storage: ClientStorage, task: string, identity: string): Promise<void> {
+  if ((await pinnedHelper(storage, task)) === undefined) await storage.set(`helper-${task}`, identity)
+}
+
 /** The vote of a round: kept before it is first sent, replaced by its receipt once that is there. */
 export type KeptVote =
-  | { readonly upload: Uint8Array; readonly receipt?: undefined }
+  | {
+      readonly upload: Uint8Array
+      /** What a sealed upload was made of, so that it can be sealed again. */
+      readonly shares?: string
+      readonly receipt?: undefined
+    }
   | { readonly receipt: Receipt; readonly upload?: undefined }
 
 export async function keptVote(storage: ClientStorage, manifest: string): Promise<KeptVote | undefined> {
   const kept = await storage.get(`vote-${manifest}`)
   if (kept === undefined) return undefined
-  const { upload, receipt } = JSON.parse(kept) as { upload?: string; receipt?: Receipt }
+  const { upload, shares, receipt } = JSON.parse(kept) as {
+    upload?: string
+    shares?: string
+    receipt?: Receipt
+  }
   if (receipt !== undefined) return { receipt }
   const bytes = fromBase64Url(upload ?? '')
-  return bytes === undefined ? undefined : { upload: bytes }
+  if (bytes === undefined) return undefined
+  return { upload: bytes, ...(shares === undefined ? {} : { shares }) }
 }
 
-export function keepUpload(storage: ClientStorage, manifest: string, upload: Uint8Array): Promise<void> {
-  return storage.set(`vote-${manifest}`, JSON.stringify({ upload: toBase64Url(upload) }))
+export function keepUpload(
+  storage: ClientStorage,
+  manifest: string,
+  { bytes, shares }: Upload,
+): Promise<void> {
+  return storage.set(`vote-${manifest}`, JSON.stringify({ upload: toBase64Url(bytes), shares }))
+}
+
+/** What leaves, and where it is sealed, what it was made of. */
+export interface Upload {
+  readonly bytes: Uint8Array
+  readonly shares?: string | undefined
 }
 
 export function keepReceipt(storage: ClientStorage, receipt: Receipt): Promise<void> {

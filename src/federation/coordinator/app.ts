@@ -1,11 +1,13 @@
 // The coordinator's HTTP side (docs/protocol.md). Stateless: everything that must last is in the store.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono } from 'hono'
+import type { Aggregation } from '../aggregation/aggregation.ts'
 import { fromBase64Url } from '../protocol/bytes.ts'
+import type { Manifest } from '../protocol/manifest.ts'
 import { EnrolmentSchema, type Receipt, type RoundState, type Task } from '../protocol/messages.ts'
 import { openApiDocument } from '../protocol/openapi.ts'
 import { clientIdOf } from '../protocol/signing.ts'
-import type { StoredRound } from '../stores/store.ts'
+import type { StoredRound, UploadedVote } from '../stores/store.ts'
 import { createAuthenticator } from './authenticate.ts'
 import type { Coordinator } from './coordinator.ts'
 import { createMetrics } from './metrics.ts'
@@ -105,6 +107,11 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     return c.body(new Uint8Array(bytes), 200, { ...headers, 'content-type': 'application/octet-stream' })
   })
 
+  app.get('/v1/keys', async (c) => {
+    if (aggregation.keys === undefined) throw new Refusal('not-found')
+    return c.json(await aggregation.keys(), 200, { 'cache-control': 'no-store' })
+  })
+
   app.post('/v1/clients', async (c) => {
     const body = await readBody(c.req.raw, JSON_LIMIT, 'application/json')
     const { token, publicKey } = parseBody(body, EnrolmentSchema)
@@ -145,13 +152,16 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     const received = clock.now()
     const { client, nonce, bodySha256 } = await authenticate(signed(c, body), received)
     await requireRunning()
-    try {
-      aggregation.check(body, manifest)
-    } catch (error) {
-      throw error instanceof RangeError ? new Refusal('bad-vote', error.message) : error
-    }
     const vote = { manifest: hash, client, nonce, body, sha256: bodySha256, received }
-    const outcome = await coordinator.votes.cast(vote)
+    const outcome = await checkedAtTheDoor(aggregation, vote, manifest)
+      .then(() => coordinator.votes.cast(vote))
+      .catch(async (error: unknown) => {
+        // Keys run out, but what was counted stays so: who asks again hears that it was.
+        const counted = isOutdated(error) ? await store.countedVote(hash, client) : undefined
+        if (counted?.sha256 !== bodySha256) throw error
+        if (!(await store.useNonce(vote))) throw new Refusal('replayed')
+        return { type: 'again' as const, ...counted }
+      })
     if (outcome.type !== 'counted' && outcome.type !== 'again') throw new Refusal(outcome.type)
     metrics.counted(outcome.type)
     const receipt: Receipt = { manifest: hash, client, sha256: outcome.sha256, received: outcome.received }
@@ -179,6 +189,22 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   return app
 }
 
+async function checkedAtTheDoor(
+  aggregation: Aggregation,
+  { manifest: hash, client, body }: UploadedVote,
+  manifest: Manifest,
+): Promise<void> {
+  try {
+    await aggregation.check(body, manifest, { hash, client })
+  } catch (error) {
+    throw error instanceof RangeError ? new Refusal('bad-vote', error.message) : error
+  }
+}
+
+function isOutdated(error: unknown): boolean {
+  return error instanceof Refusal && error.code === 'outdated-key'
+}
+
 /** Every other method of a path that is there gets 405 with the methods that it takes (RFC 9110). */
 export function refuseOtherMethods(app: Hono): void {
   const methods = new Map<string, string[]>()
@@ -194,7 +220,7 @@ export function refuseOtherMethods(app: Hono): void {
 }
 
 /** Path and query as they were sent. */
-function pathOf(url: string): string {
+export function pathOf(url: string): string {
   const { pathname, search } = new URL(url)
   return `${pathname}${search}`
 }

@@ -48,9 +48,9 @@ export async function collectRound(
     const round = again ? await openRound(coordinator, terms, attempt) : last
     const manifest = (await coordinator.manifest(round.manifest)) as Manifest
     if (round.state === 'open') await waitFor(coordinator, round, manifest, signal)
-    if (round.state === 'released' || (await store.voters(round.manifest)) >= manifest.cohort.minimum) {
-      return { hash: round.manifest, manifest, uploads: () => store.votes(round.manifest) }
-    }
+    const closed = { hash: round.manifest, manifest, uploads: () => store.votes(round.manifest) }
+    if (round.state === 'released' || (await enough(coordinator, closed))) return closed
+    await coordinator.aggregation.refused?.(closed)
     await store.endRound(round.manifest, 'refused', null)
     await store.forgetVotes(round.manifest)
     coordinator.onEvent?.({
@@ -58,6 +58,13 @@ export async function collectRound(
       message: `round ${terms.round}: fewer than ${manifest.cohort.minimum} clients voted by the deadline (attempt ${round.attempt} of ${terms.attempts}); nothing was released`,
     })
   }
+}
+
+/** Whether as many clients voted, and validly, as the cohort must have. */
+async function enough({ store, aggregation }: Coordinator, round: ClosedRound): Promise<boolean> {
+  const { minimum } = round.manifest.cohort
+  if ((await store.voters(round.hash)) < minimum) return false
+  return aggregation.counted === undefined || (await aggregation.counted(round)) >= minimum
 }
 
 /** Makes the released bytes public and forgets the single votes. */
@@ -105,6 +112,7 @@ async function openRound(coordinator: Coordinator, terms: RoundTerms, attempt: n
   }
   const document = manifestBytes(manifest)
   const hash = sha256Hex(document)
+  await aggregation.announce?.(hash, manifest, document)
   await store.putBlob(candidates, bytes)
   await store.putBlob(hash, document)
   const { run, round: number, cohort } = terms

@@ -57,9 +57,21 @@ const CohortSchema = z
   })
   .check(z.describe('How many clients take part'))
 
+const Identity = z
+  .string()
+  .check(z.regex(/^ptx1_[\w-]{91}$/), z.describe('Keys of an aggregator, as its operator prints them'))
+
 export const AggregationSchema = z
-  .discriminatedUnion('mode', [z.strictObject({ mode: z.literal('trusted') })])
-  .check(z.describe('trusted: the coordinator sees each vote'))
+  .discriminatedUnion('mode', [
+    z.strictObject({ mode: z.literal('trusted') }),
+    z.strictObject({
+      mode: z.literal('two-server'),
+      leader: Identity,
+      helper: Identity,
+      multiproof: z.boolean().check(z.describe('Three proofs over Field64 in place of one over Field128')),
+    }),
+  ])
+  .check(z.describe('trusted: the coordinator sees each vote; two-server: nobody does'))
 
 export const ManifestSchema = z.strictObject({
   protocol: z.literal(PROTOCOL),
@@ -126,7 +138,7 @@ export function parseManifest(bytes: Uint8Array, hash?: string): Manifest {
 
 /** Fields that must agree with each other. */
 function checkedManifest(manifest: Manifest): Manifest {
-  const { candidates, labels, cohort, opened, deadline, embedder, embedderHash } = manifest
+  const { candidates, labels, cohort, opened, deadline, embedder, embedderHash, aggregation, vote } = manifest
   if (embedderIdentityHash(embedder) !== embedderHash)
     throw broken('expected embedderHash to be that of embedder')
   if (embedder.dim !== candidates.dim) throw broken('expected candidates of the embedder’s dimension')
@@ -134,6 +146,10 @@ function checkedManifest(manifest: Manifest): Manifest {
     const { names, of } = labels
     if (of.length !== candidates.count || of.some((label) => label >= names.length))
       throw broken('expected one label of the list for each candidate')
+  }
+  if (aggregation.mode === 'two-server') {
+    if (vote.mode !== 'multihot') throw broken('expected multihot votes, the ones that two servers can prove')
+    if (aggregation.leader === aggregation.helper) throw broken('expected two different aggregators')
   }
   if (deadline <= opened) throw broken('expected a deadline after the opening')
   if ((cohort.target === null) !== (cohort.seats === null)) throw broken('expected target and seats together')

@@ -3,7 +3,7 @@
 //
 //   Authorization: Pretext client=<64 hex>,time=<ms>,nonce=<22 base64url>,signature=<86 base64url>
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { fromBase64Url, sha256Hex, toBase64Url, utf8 } from './bytes.ts'
+import { fromBase64Url, fromUtf8, sha256Hex, toBase64Url, utf8 } from './bytes.ts'
 import { PROTOCOL } from './manifest.ts'
 
 /** A signature holds for so long before and after its time. */
@@ -72,4 +72,17 @@ export function parseAuthorization(header: string | undefined): Authorization | 
   const signature = fromBase64Url(encoded)
   if (signature === undefined || fromBase64Url(nonce) === undefined) return undefined
   return { client, time: Number(time), nonce, signature }
+}
+
+/** What stands for the task under the requests of a leader: the helper that they are for. */
+export function helperName(identity: string): string {
+  return sha256Hex(utf8(identity)).slice(0, 32)
+}
+
+/** Header of an answer of the helper: its signature over `answerBytes`. */
+export const SIGNATURE_HEADER = 'pretext-signature'
+
+/** What the helper signs of an answer: it holds for one request alone. */
+export function answerBytes(request: SignedParts, status: number, body: Uint8Array): Uint8Array {
+  return utf8(['answer', status, sha256Hex(body), fromUtf8(signedBytes(request))].join('\n'))
 }

@@ -3,7 +3,13 @@
 import { PretextError } from '../../errors.ts'
 import type { SqlDatabase } from './sql-database.ts'
 
-const MIGRATIONS: readonly { readonly version: number; readonly statements: readonly string[] }[] = [
+export interface Migration {
+  readonly version: number
+  readonly statements: readonly string[]
+}
+
+/** Tables of the coordinator. */
+const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
     statements: [
@@ -21,25 +27,36 @@ const MIGRATIONS: readonly { readonly version: number; readonly statements: read
         received BIGINT NOT NULL, request TEXT NOT NULL, PRIMARY KEY (manifest, client))`,
     ],
   },
+  {
+    version: 2,
+    statements: [
+      `CREATE TABLE jobs (manifest TEXT NOT NULL, number INTEGER NOT NULL, share BYTES NOT NULL, accepted INTEGER NOT NULL,
+        checksum BYTES NOT NULL, PRIMARY KEY (manifest, number))`,
+    ],
+  },
 ]
 
 export const LATEST_MIGRATION = MIGRATIONS.at(-1)?.version as number
 
 /** Brings a database to the newest version. Several processes may try at once. */
-export async function migrate(database: SqlDatabase): Promise<void> {
+export async function migrate(
+  database: SqlDatabase,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
+  const latest = migrations.at(-1)?.version as number
   await database.read('CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY)').catch(() => {})
   const version = async (): Promise<number> => {
     const [row] = await database.read('SELECT COALESCE(MAX(version), 0) AS version FROM migrations')
     return Number(row?.version)
   }
   const found = await version()
-  if (found > LATEST_MIGRATION) {
-    throw new PretextError(
-      `expected a coordinator store of version ${LATEST_MIGRATION} at most, got version ${found}`,
-      { code: 'storage', hint: 'it was written by a newer pretext: use that, or another store' },
-    )
+  if (found > latest) {
+    throw new PretextError(`expected a store of version ${latest} at most, got version ${found}`, {
+      code: 'storage',
+      hint: 'it was written by a newer pretext: use that, or another store',
+    })
   }
-  for (const migration of MIGRATIONS.filter((m) => m.version > found)) {
+  for (const migration of migrations.filter((m) => m.version > found)) {
     const lock = database.kind === 'postgres' ? ['LOCK TABLE migrations IN EXCLUSIVE MODE'] : []
     const statements = migration.statements.map((sql) => sql.replaceAll('BYTES', database.bytesType))
     try {

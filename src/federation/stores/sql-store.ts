@@ -192,6 +192,31 @@ export async function sqlStore(database: SqlDatabase): Promise<Store> {
       }
     },
 
+    async countedVote(manifest, client) {
+      const sql = 'SELECT sha256, received FROM votes WHERE manifest = ? AND client = ?'
+      const row = await first(sql, manifest, client)
+      return row === undefined ? undefined : { sha256: String(row.sha256), received: Number(row.received) }
+    },
+
+    async putJob(manifest, { number, share, accepted, checksum }) {
+      await database.write([
+        {
+          sql: 'INSERT INTO jobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+          args: [manifest, number, share, accepted, checksum],
+        },
+      ])
+    },
+
+    async jobs(manifest) {
+      const rows = await database.read('SELECT * FROM jobs WHERE manifest = ? ORDER BY number', [manifest])
+      return rows.map((row) => ({
+        number: Number(row.number),
+        share: bytesOf(row.share),
+        accepted: Number(row.accepted),
+        checksum: bytesOf(row.checksum),
+      }))
+    },
+
     async forgetVotes(manifest) {
       const ended =
         "EXISTS (SELECT 1 FROM rounds r WHERE r.manifest = ? AND r.state IN ('released', 'refused'))"
@@ -200,6 +225,7 @@ export async function sqlStore(database: SqlDatabase): Promise<Store> {
           sql: `UPDATE votes SET body = ? WHERE manifest = ? AND ${ended}`,
           args: [new Uint8Array(), manifest, manifest],
         },
+        { sql: `DELETE FROM jobs WHERE manifest = ? AND ${ended}`, args: [manifest, manifest] },
       ])
     },
 

@@ -40,6 +40,14 @@ export type VoteOutcome =
   | { readonly type: 'counted' | 'again'; readonly sha256: string; readonly received: number }
   | { readonly type: 'other-vote' | 'round-closed' | 'no-seat' | 'replayed' }
 
+/** What the verification of some reports of a round came to (two-server mode). The share is secret, as a vote is. */
+export interface VerifiedJob {
+  readonly number: number
+  readonly share: Uint8Array
+  readonly accepted: number
+  readonly checksum: Uint8Array
+}
+
 export interface Store {
   /** For people: what kind of database this is. */
   readonly kind: 'embedded' | 'postgres'
@@ -78,7 +86,16 @@ export interface Store {
   voters(manifest: string): Promise<number>
   /** The counted uploads of a round, in an order that tells nothing of their times. */
   votes(manifest: string): AsyncGenerator<Uint8Array>
-  /** Removes the votes of an ended round; who voted, and the receipts, stay. */
+  /** The receipt of a client's counted vote. */
+  countedVote(
+    manifest: string,
+    client: string,
+  ): Promise<{ readonly sha256: string; readonly received: number } | undefined>
+  /** Keeps what came of a job; one that is there already stays as it is. */
+  putJob(manifest: string, job: VerifiedJob): Promise<void>
+  /** The jobs of a round that are done, by number. */
+  jobs(manifest: string): Promise<VerifiedJob[]>
+  /** Removes the votes and jobs of an ended round; who voted, and the receipts, stay. */
   forgetVotes(manifest: string): Promise<void>
   control(): Promise<Control>
   /** Once finished, a store stays so until it is reopened: who resumes late must not leave clients waiting for ever. */

@@ -1,0 +1,191 @@
+// Two-server aggregation, the leader's half (docs/protocol.md): this process holds one share of each vote, the helper the
+// other; together they check the proofs and add up, and only sums are put together, after the helper added its noise.
+//
+// Why this is private: a share alone is uniformly random, so what the leader knows of the others' votes is the sum plus the
+// helper's Gaussian noise of the full multiplier, and what it releases has its own noise of the full multiplier on top.
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { voteBound } from '../../histogram/bound.ts'
+import { provenVotes } from '../../histogram/exact-votes.ts'
+import { sigmaInSteps } from '../../histogram/noise.ts'
+import { releaseHistogram } from '../../histogram/release.ts'
+import { sensitivityFactor } from '../../privacy/units.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { Refusal } from '../coordinator/refusal.ts'
+import type { AggregatorIdentity, SealingKeys } from '../protocol/aggregator.ts'
+import type { Manifest } from '../protocol/manifest.ts'
+import {
+  decodeAnswers,
+  decodeReport,
+  encodeJob,
+  REPORT_TYPE,
+  reportRound,
+  reportSize,
+  voteVdaf,
+} from '../protocol/report-bytes.ts'
+import { clientIdOf } from '../protocol/signing.ts'
+import { voteOptionsOf } from '../protocol/vote-terms.ts'
+import type { Store } from '../stores/store.ts'
+import type { KeyRing } from '../verification/aggregator-keys.ts'
+import { type JobResult, joinedResults, signedByClient, type VerifyingRound } from '../verification/jobs.ts'
+import type { Verifiers } from '../verification/verifiers.ts'
+import type { Aggregation, ClosedRound } from './aggregation.ts'
+import type { HelperConnection } from './helper-connection.ts'
+
+export interface TwoServerOptions {
+  readonly store: Store
+  /** This coordinator's keys. */
+  readonly keys: KeyRing
+  readonly helper: HelperConnection
+  readonly helperIdentity: AggregatorIdentity
+  readonly verifiers: Verifiers
+  readonly multiproof: boolean
+  readonly clock?: Clock
+  /** Reports in one aggregation job. */
+  readonly jobSize?: number
+}
+
+export const JOB_SIZE = 256
+/** So long the helper's keys may be remembered. */
+const KEYS_FRESH_MS = 10_000
+
+export async function twoServerAggregation(options: TwoServerOptions): Promise<Aggregation> {
+  const { store, keys, helper, helperIdentity, verifiers, multiproof } = options
+  const { clock = systemClock, jobSize = JOB_SIZE } = options
+  const own = await keys.current()
+  const helperKeys = heldKeys(helper, clock)
+
+  const verifyingRound = async ({
+    hash,
+    manifest,
+  }: Pick<ClosedRound, 'hash' | 'manifest'>): Promise<VerifyingRound> => {
+    const current = await keys.current()
+    return {
+      manifest,
+      hash,
+      verifyKey: current.verifyKey(helperIdentity, manifest.task),
+      secrets: current.openingSecrets(clock.now()),
+    }
+  }
+
+  /** Verifies what has not been yet: the same reports are the same job, so a crash at any point changes nothing. */
+  const verified = async (closed: ClosedRound): Promise<JobResult> => {
+    const { hash, manifest } = closed
+    const round = await verifyingRound(closed)
+    const { vdaf } = reportRound(manifest, hash)
+    const done = new Set((await store.jobs(hash)).map(({ number }) => number))
+    const running = new Set<Promise<void>>()
+    const verify = async (number: number, uploads: readonly Uint8Array[]): Promise<void> => {
+      const job = await verifiers.start(round, uploads)
+      const answer = await helper.job(hash, number, encodeJob(vdaf, job.items))
+      await store.putJob(hash, { number, ...(await job.finish(decodeAnswers(vdaf, answer))) })
+    }
+    for await (const { number, uploads } of grouped(closed.uploads(), jobSize)) {
+      if (done.has(number)) continue
+      // One more than there are workers: while the helper works on one, the next is begun.
+      while (running.size > verifiers.parallel) await Promise.race(running)
+      const one: Promise<void> = verify(number, uploads).finally(() => running.delete(one))
+      one.catch(() => {})
+      running.add(one)
+    }
+    await Promise.all(running)
+    return joinedResults(round, await store.jobs(hash))
+  }
+
+  return {
+    terms: { mode: 'two-server', leader: own.identity.text, helper: helperIdentity.text, multiproof },
+    whoSeesAVote:
+      'nobody sees a single vote: it is split between the coordinator and a second operator, the helper, who add up shares; only both of them together could put a vote together',
+    contentType: REPORT_TYPE,
+    largestUpload: (manifest) => reportSize(voteVdaf(manifest)),
+    async check(upload, manifest, { hash, client }) {
+      const round = reportRound(manifest, hash)
+      const report = decodeReport(round.vdaf, upload)
+      if (clientIdOf(report.client) !== client) throw new RangeError('the report is of another client')
+      if (!signedByClient(round, report)) throw new RangeError('the report is not signed by its client')
+      const now = clock.now()
+      const taken = ({ keys }: SealingKeys, id: string) =>
+        keys.some((key) => key.id === id && (key.expires === null || now < key.expires))
+      const leaderKeys = (await keys.current()).sealingKeys(now)
+      if (!taken(leaderKeys, report.leader.keyId)) throw new Refusal('outdated-key')
+      if (taken(await helperKeys(false), report.helper.keyId)) return
+      if (!taken(await helperKeys(true), report.helper.keyId)) throw new Refusal('outdated-key')
+    },
+    async keys() {
+      return { leader: (await keys.current()).sealingKeys(clock.now()), helper: await helperKeys(false) }
+    },
+    announce: (hash, _, document) => helper.announce(hash, document),
+    counted: async (round) => (await verified(round)).accepted,
+    refused: ({ hash }) => helper.refuse(hash),
+    release(round, release) {
+      const { hash, manifest } = round
+      return releaseHistogram({
+        ...release,
+        async count() {
+          const { share, accepted, checksum } = await verified(round)
+          const noised = await helper.release(hash, {
+            count: accepted,
+            checksum: bytesToHex(checksum),
+          })
+          // The exact sum and the helper's noise, in integers; it stays in this function's hands until more noise is in.
+          const sum = voteVdaf(manifest).unshardNoisy([share, noised])
+          return provenVotes(voteBound(voteOptionsOf(manifest)), sum.map(BigInt), sigmaOf(manifest))
+        },
+      })
+    },
+  }
+}
+
+/** Standard deviation of one aggregator's noise, in grid steps. */
+function sigmaOf({ noise, vote }: Manifest): number {
+  const factor = sensitivityFactor(noise.adjacency, 'non-negative')
+  const bound = { steps: vote.gridSteps, squared: BigInt(vote.boundSquared) }
+  const { numerator, denominator } = sigmaInSteps(noise.noiseMultiplier, factor, bound)
+  return Number(numerator) / Number(denominator)
+}
+
+/**
+ * The helper's keys. They are asked for again behind the back of whoever needs them, or, with `now`, before: a helper that is
+ * away for a while keeps nobody from voting.
+ */
+function heldKeys({ sealingKeys }: HelperConnection, clock: Clock): (now: boolean) => Promise<SealingKeys> {
+  let held: { readonly at: number; readonly keys: SealingKeys } | undefined
+  let asking: Promise<SealingKeys> | undefined
+  const ask = (): Promise<SealingKeys> => {
+    asking ??= sealingKeys()
+      .then((keys) => {
+        held = { at: clock.now(), keys }
+        return keys
+      })
+      .finally(() => {
+        asking = undefined
+      })
+    return asking
+  }
+  return async (now) => {
+    const age = held === undefined ? Number.POSITIVE_INFINITY : clock.now() - held.at
+    if (held !== undefined && (!now || age < KEYS_FRESH_MS / 10)) {
+      if (age >= KEYS_FRESH_MS) ask().catch(() => {})
+      return held.keys
+    }
+    const last = held?.keys
+    return ask().catch(() => {
+      if (last !== undefined) return last
+      throw new Refusal('try-later', 'the helper does not answer', { 'retry-after': '5' })
+    })
+  }
+}
+
+async function* grouped(
+  uploads: AsyncIterable<Uint8Array>,
+  size: number,
+): AsyncGenerator<{ readonly number: number; readonly uploads: Uint8Array[] }> {
+  let group: Uint8Array[] = []
+  let number = 0
+  for await (const upload of uploads) {
+    group.push(upload)
+    if (group.length < size) continue
+    yield { number: number++, uploads: group }
+    group = []
+  }
+  if (group.length > 0) yield { number, uploads: group }
+}

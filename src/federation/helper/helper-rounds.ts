@@ -1,0 +1,197 @@
+// The helper's rounds: shown, verified in jobs, released once or refused. The leader may send anything again at any time, and
+// after a crash of either; whatever it sends, a report counts once, and noise is drawn once.
+import { join } from 'node:path'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { PretextError } from '../../errors.ts'
+import type { LedgerTerms } from '../../privacy/ledger.ts'
+import type { PrivateRandom } from '../../privacy/private-random.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import { Refusal } from '../coordinator/refusal.ts'
+import type { AggregatorIdentity } from '../protocol/aggregator.ts'
+import { sha256Hex } from '../protocol/bytes.ts'
+import { type Manifest, parseManifest } from '../protocol/manifest.ts'
+import { type Answer, decodeJob, encodeAnswers, jobItemSize, voteVdaf } from '../protocol/report-bytes.ts'
+import type { KeyRing } from '../verification/aggregator-keys.ts'
+import { type JobResult, joinedResults } from '../verification/jobs.ts'
+import type { Verifiers } from '../verification/verifiers.ts'
+import { type AgreedTerms, disagreement } from './agreed-terms.ts'
+import type { HelperStore, SeenReport } from './helper-store.ts'
+import { releaseShare } from './release-share.ts'
+
+export interface HelperRoundsOptions {
+  readonly store: HelperStore
+  readonly keys: KeyRing
+  readonly leader: AggregatorIdentity
+  readonly agreed: AgreedTerms
+  readonly verifiers: Verifiers
+  /** Folder of the released shares. */
+  readonly releases: string
+  readonly ledger: string
+  readonly terms: LedgerTerms
+  readonly clock?: Clock
+  /** Tests put a failing step here. */
+  readonly random?: PrivateRandom
+}
+
+export interface HelperRounds {
+  readonly store: HelperStore
+  announce(hash: string, document: Uint8Array): Promise<void>
+  /** Largest body of a job. */
+  largestJob(hash: string): Promise<number>
+  job(hash: string, number: number, body: Uint8Array): Promise<Uint8Array>
+  release(hash: string, sums: { readonly count: number; readonly checksum: string }): Promise<Uint8Array>
+  refuse(hash: string): Promise<void>
+  /** The manifest of a round that this helper knows. */
+  manifest(hash: string): Promise<Manifest | undefined>
+}
+
+/** Reports in a job. */
+const LARGEST_JOB = 1024
+/** Bytes of a job that is read although its round is unknown, so that the answer can be signed. */
+const SMALL_JOB = 1 << 20
+
+export function helperRounds(options: HelperRoundsOptions): HelperRounds {
+  const { store, keys, leader, agreed, verifiers } = options
+  const { clock = systemClock } = options
+  const oneAtATime = lanes()
+
+  const roundOf = async (hash: string) => {
+    const round = await store.round(hash)
+    if (round === undefined) throw new Refusal('not-found')
+    return { state: round.state, manifest: parseManifest(round.document, hash) }
+  }
+
+  /** The results of a round that is not over, put together. */
+  const sumOf = async (manifest: Manifest, hash: string): Promise<JobResult> =>
+    joinedResults({ manifest, hash }, await store.results(hash))
+
+  const answer = async (hash: string, number: number, body: Uint8Array): Promise<Uint8Array> => {
+    const { state, manifest } = await roundOf(hash)
+    if (state !== 'open') throw new Refusal('round-closed')
+    const sha256 = sha256Hex(body)
+    const before = await store.job(hash, number)
+    if (before !== undefined) {
+      if (before.sha256 !== sha256) throw new Refusal('other-job')
+      return before.answer
+    }
+    const vdaf = voteVdaf(manifest)
+    const items = decodeItems(manifest, body)
+    const named = items.map(
+      (item): SeenReport => ({ report: bytesToHex(item.id), client: bytesToHex(item.client) }),
+    )
+    const known = new Set(await store.seen(hash, named))
+    const fresh = items.map((_, i) => {
+      const { report, client } = named[i] as SeenReport
+      const first = !known.has(report) && !known.has(client)
+      known.add(report).add(client)
+      return first
+    })
+    const current = await keys.current()
+    const round = {
+      manifest,
+      hash,
+      verifyKey: current.verifyKey(leader, manifest.task),
+      secrets: current.openingSecrets(clock.now()),
+    }
+    const { answers, result } = await verifiers.answer(
+      round,
+      items.filter((_, i) => fresh[i]),
+    )
+    let next = 0
+    const all = fresh.map(
+      (first): Answer =>
+        first ? (answers[next++] as Answer) : { outcome: 'seen', message: new Uint8Array(0) },
+    )
+    // What its client did not sign was not looked into, and must not keep the client's own report out.
+    const seen = named.filter((_, i) => fresh[i] === true && all[i]?.outcome !== 'signature')
+    const bytes = encodeAnswers(vdaf, all)
+    await store.putJob(hash, { number, sha256, answer: bytes, result }, seen)
+    return bytes
+  }
+
+  return {
+    store,
+    async announce(hash, document) {
+      const manifest = readManifest(document, hash)
+      const difference = disagreement(manifest, agreed)
+      if (difference !== undefined) throw new Refusal('other-terms', difference)
+      await store.addRound(hash, document, clock.now())
+    },
+    async largestJob(hash) {
+      const round = await store.round(hash)
+      if (round === undefined) return SMALL_JOB
+      const manifest = parseManifest(round.document, hash)
+      return 8 + LARGEST_JOB * jobItemSize(voteVdaf(manifest))
+    },
+    job: (hash, number, body) => oneAtATime(() => answer(hash, number, body)),
+    release: (hash, sums) =>
+      oneAtATime(async () => {
+        const { state, manifest } = await roundOf(hash)
+        if (state === 'refused') throw new Refusal('round-closed')
+        try {
+          const released = await releaseShare({
+            file: join(options.releases, `${hash}.json`),
+            ledger: options.ledger,
+            terms: options.terms,
+            manifest,
+            hash,
+            ...sums,
+            async share() {
+              const { share, accepted, checksum } = await sumOf(manifest, hash)
+              if (accepted !== sums.count || bytesToHex(checksum) !== sums.checksum)
+                throw new Refusal('other-job', 'the reports that the two aggregators accepted differ')
+              if (accepted < agreed.cohort.minimum) throw new Refusal('too-few')
+              return share
+            },
+            ...(options.random === undefined ? {} : { random: options.random }),
+          })
+          if (released.count !== sums.count || released.checksum !== sums.checksum)
+            throw new Refusal('other-job', 'this round was released with other reports')
+          await store.endRound(hash, 'released')
+          return released.bytes
+        } catch (error) {
+          if (error instanceof PretextError && ['budget', 'ledger'].includes(error.code))
+            throw new Refusal(
+              'no-budget',
+              error.code === 'budget' ? 'the budget is spent' : 'the ledger refuses it',
+            )
+          throw error
+        }
+      }),
+    refuse: (hash) =>
+      // One that was never shown is forgotten already.
+      oneAtATime(() => store.endRound(hash, 'refused')),
+    async manifest(hash) {
+      const round = await store.round(hash)
+      return round === undefined ? undefined : parseManifest(round.document, hash)
+    },
+  }
+}
+
+function readManifest(document: Uint8Array, hash: string): Manifest {
+  try {
+    return parseManifest(document, hash)
+  } catch (error) {
+    if (error instanceof PretextError) throw new Refusal('malformed', error.message)
+    throw error
+  }
+}
+
+function decodeItems(manifest: Manifest, body: Uint8Array) {
+  try {
+    return decodeJob(voteVdaf(manifest), body)
+  } catch (error) {
+    if (error instanceof RangeError) throw new Refusal('malformed', error.message)
+    throw error
+  }
+}
+
+/** Runs what it is given one after the other. */
+function lanes(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const next = last.then(work, work)
+    last = next
+    return next
+  }
+}

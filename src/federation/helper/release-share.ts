@@ -1,0 +1,92 @@
+// The helper's half of a release: exact rounded Gaussian noise of the full multiplier on its share of the sum, charged to the
+// helper's own ledger, drawn once and kept for ever (histogram/release-once.ts).
+//
+// Why this is private: adding modulo the field commutes with putting shares together, so the leader learns the integer sum plus
+// this noise and nothing else: the Gaussian mechanism against the leader, whatever the leader itself adds or leaves out.
+import { z } from 'zod'
+import { voteBound } from '../../histogram/bound.ts'
+import { sigmaInSteps } from '../../histogram/noise.ts'
+import { releaseOnce } from '../../histogram/release-once.ts'
+import type { LedgerTerms } from '../../privacy/ledger.ts'
+import { type PrivateRandom, systemRandom } from '../../privacy/private-random.ts'
+import { roundedGaussian } from '../../privacy/rounded-gaussian.ts'
+import { sensitivityFactor } from '../../privacy/units.ts'
+import { fromBase64Url, toBase64Url } from '../protocol/bytes.ts'
+import type { Manifest } from '../protocol/manifest.ts'
+import { voteVdaf } from '../protocol/report-bytes.ts'
+import { voteOptionsOf } from '../protocol/vote-terms.ts'
+
+const ShareFile = z.strictObject({
+  format: z.literal('pretext-share'),
+  version: z.literal(1),
+  manifest: z.string(),
+  /** Hash of the ledger entry that paid for this. */
+  charge: z.string(),
+  redrawn: z.boolean(),
+  count: z.int().nonnegative(),
+  checksum: z.string(),
+  share: z.string(),
+})
+
+type ShareFile = z.infer<typeof ShareFile>
+
+export interface ShareRelease {
+  readonly file: string
+  readonly ledger: string
+  readonly terms: LedgerTerms
+  readonly manifest: Manifest
+  /** sha256 of the manifest. */
+  readonly hash: string
+  /** What the leader says was accepted, in the file for a second asking. */
+  readonly count: number
+  readonly checksum: string
+  /** The sum of accepted output shares. Called only if the release is not there yet. */
+  readonly share: () => Promise<Uint8Array>
+  readonly random?: PrivateRandom
+}
+
+/** The noised share: the same bytes for ever. */
+export async function releaseShare(
+  options: ShareRelease,
+): Promise<ShareFile & { readonly bytes: Uint8Array }> {
+  const { manifest, hash, count, checksum, terms } = options
+  const { noiseMultiplier } = manifest.noise
+  const text = await releaseOnce({
+    file: options.file,
+    ledger: options.ledger,
+    terms,
+    charge: {
+      run: manifest.run,
+      release: `round-${manifest.round}`,
+      mechanism: { type: 'gaussian', noiseMultiplier },
+    },
+    parse,
+    async prepare() {
+      const factor = sensitivityFactor(terms.adjacency, 'non-negative')
+      const sigma = sigmaInSteps(noiseMultiplier, factor, voteBound(voteOptionsOf(manifest)))
+      const vdaf = voteVdaf(manifest)
+      const share = await options.share()
+      const random = options.random ?? systemRandom()
+      return ({ entry, repeated }) => {
+        const noise = Array.from({ length: vdaf.length }, () => roundedGaussian(sigma, random))
+        const file: ShareFile = {
+          format: 'pretext-share',
+          version: 1,
+          manifest: hash,
+          charge: entry.hash,
+          redrawn: repeated,
+          count,
+          checksum,
+          share: toBase64Url(vdaf.addIntegers(share, noise)),
+        }
+        return `${JSON.stringify(file)}\n`
+      }
+    },
+  })
+  const file = parse(text)
+  const bytes = fromBase64Url(file.share)
+  if (bytes === undefined) throw new RangeError('expected a share in base64url')
+  return { ...file, bytes }
+}
+
+const parse = (text: string): ShareFile => ShareFile.parse(JSON.parse(text))
