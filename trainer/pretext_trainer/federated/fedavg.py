@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import warnings
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,52 +13,78 @@ import torch
 from ..channel import Channel
 from ..check import versions
 from ..checkpoints import Checkpoints, check_same, write_aside
-from ..stop import stop_wanted, stopped
+from ..stop import stopped
 from ..texts import fingerprint
-from .clients import check_apart, read_rows, texts_by_client
+from .clients import Row, check_apart, read_rows, texts_by_client
 
 # What may differ between the process that was killed and the one that goes on.
-FREE = {"out", "resume", "device", "processes", "threads", "checkpointRounds", "kind", "clients", "validation", "start"}
-STAGE = "training on the devices"
+FREE = {"out", "resume", "device", "processes", "threads", "checkpointRounds", "checkpointSteps", "kind", "clients", "validation", "start"}
 
 
 def run(job: dict, channel: Channel) -> dict:
-    if job["device"] == "cpu":
-        # Before pfl is loaded, which takes the device from here.
-        os.environ["PFL_PYTORCH_DEVICE"] = "cpu"
-    if job["threads"] is not None:
-        torch.set_num_threads(job["threads"])
-    warnings.filterwarnings("ignore", message="To copy construct from a tensor")
+    prepare(job)
     from .rounds import Rounds
 
+    return train(job, channel, "federated", partial(Rounds, job, channel, "training on the devices"))
+
+
+def train(job: dict, channel: Channel, kind: str, make) -> dict:
+    """The same for every way to train: `make` takes the clients' texts and the validation clients' rows."""
     rows, held_out = read_rows(job["clients"], "clients"), read_rows(job["validation"], "validation clients")
     check_apart(rows, held_out)
     out = Path(job["out"])
-    finished = out / "checkpoints" / "result.json"
-    if job["resume"] and finished.exists() and (out / "model").is_dir():
-        return json.loads(finished.read_text("utf-8"))
-    settings = {k: v for k, v in job.items() if k not in FREE}
-    settings |= {
-        "clients": {"sha256": fingerprint([f"{r.client}\n{r.text}" for r in rows])},
-        "validation": {"sha256": fingerprint([r.text for r in held_out])},
-    }
-    rounds = Rounds(job, texts_by_client(rows), held_out, channel)
     checkpoints = Checkpoints(out / "checkpoints")
+    if job["resume"] and (done := finished(checkpoints, out)) is not None:
+        return done
+    settings = settings_of(job, rows, held_out)
+    rounds = make(texts_by_client(rows), held_out)
     found = checkpoints.latest(channel) if job["resume"] else None
     if found is not None:
         check_same(settings, found[1]["settings"], found[0])
         rounds.restore(checkpoints, *found)
-        channel.note(f"resumed {STAGE} at round {rounds.done} of {job['rounds']}")
+        channel.note(f"resumed {rounds.stage} behind {rounds.done} of {rounds.total}")
     elif rounds.first:
-        shutil.rmtree(checkpoints.folder, ignore_errors=True)
-        checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        begin(checkpoints)
     rounds.wait()
-    channel.send("started", kind="federated", device=rounds.device_name, processes=rounds.processes, versions=versions())
+    channel.send("started", kind=kind, device=rounds.device_name, processes=rounds.processes, versions=versions())
     rounds.run(checkpoints, settings)
-    if stop_wanted() and rounds.done < job["rounds"]:
+    if rounds.done < rounds.total:
         raise stopped()
     result = rounds.result(out / "model")
     if rounds.first:
-        write_aside(checkpoints.folder, lambda aside: (aside / "result.json").write_text(json.dumps(result), "utf-8"))
+        finish(checkpoints, result)
     rounds.close()
     return result
+
+
+def prepare(job: dict) -> None:
+    """Before pfl is loaded, which takes the device from the environment."""
+    if job["device"] == "cpu":
+        os.environ["PFL_PYTORCH_DEVICE"] = "cpu"
+    if job["threads"] is not None:
+        torch.set_num_threads(job["threads"])
+    warnings.filterwarnings("ignore", message="To copy construct from a tensor")
+    warnings.filterwarnings("ignore", message=".*reduce_op. is deprecated")
+
+
+def settings_of(job: dict, rows: list[Row], held_out: list[Row]) -> dict:
+    return {
+        **{k: v for k, v in job.items() if k not in FREE},
+        "clients": {"sha256": fingerprint([f"{r.client}\n{r.text}" for r in rows])},
+        "validation": {"sha256": fingerprint([r.text for r in held_out])},
+    }
+
+
+def begin(checkpoints: Checkpoints) -> None:
+    shutil.rmtree(checkpoints.folder, ignore_errors=True)
+    checkpoints.folder.mkdir(parents=True, exist_ok=True)
+
+
+def finished(checkpoints: Checkpoints, out: Path) -> dict | None:
+    path = checkpoints.folder / "result.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() and (out / "model").is_dir() else None
+
+
+def finish(checkpoints: Checkpoints, result: dict) -> None:
+    """The last checkpoints make room for the result, which is what a resume of a finished run answers."""
+    write_aside(checkpoints.folder, lambda aside: (aside / "result.json").write_text(json.dumps(result), "utf-8"))

@@ -25,15 +25,14 @@ from .cohorts import Cohorts, Schedule
 from .language_model import load, write
 from .meter import Meter, flops_of, message_bytes
 from .noise import Noise
-from .validation import Score, Validation
+from .validation import Looks, Validation
 from .watch import Watch
-
-STAGE = "training on the devices"
 
 
 class Rounds(TrainingProcessCallback):
-    def __init__(self, job: dict, texts: list[list[str]], held_out: list[Row], channel: Channel):
-        self.job, self.channel = job, channel
+    def __init__(self, job: dict, channel: Channel, stage: str, texts: list[list[str]], held_out: list[Row]):
+        self.job, self.channel, self.stage = job, channel, stage
+        self.total = job["rounds"]
         client = job["client"]
         if client["steps"] is not None and client["epochs"] != 1:
             raise Failure("config", "expected client.epochs or client.steps, got both", "steps are those of one pass at most")
@@ -53,12 +52,10 @@ class Rounds(TrainingProcessCallback):
         self.noise = Noise(job, self.schedule)
         self.meter = Meter()
         self.watch = Watch(self.noise, self.cohorts, self.meter)
-        self.validation = Validation(tokenizer, held_out, job["sequenceTokens"])
+        self.looks = Looks(Validation(tokenizer, held_out, job["sequenceTokens"]), job["keep"], channel, stage)
         self.device = get_default_device()
         self.pfl_model = PyTorchModel(self.model, local_optimizer_create=_sgd, central_optimizer=self._server())
         self.dimension = sum(p.numel() for p in self.model.trained().values())
-        self.history: list[dict] = []
-        self.best: float | None = None
         self.flops_per_token = self._count(sequences)
         self.done = 0
         self._begun = 0.0
@@ -104,14 +101,14 @@ class Rounds(TrainingProcessCallback):
         self._checkpoints, self._settings = checkpoints, settings
         client = self.job["client"]
         if self.done == 0:
-            self._look(0)
+            self._look()
         algorithm = Averaging(self.job["seed"], self.meter, self.flops_per_token, self.done)
         backend = SimulatedBackend(self.cohorts, self.cohorts, postprocessors=self.watch.postprocessors)
         self._begin()
         algorithm.run(
             NNAlgorithmParams(
-                central_num_iterations=self.job["rounds"],
-                evaluation_frequency=self.job["rounds"] + 1,
+                central_num_iterations=self.total,
+                evaluation_frequency=self.total + 1,
                 train_cohort_size=self.schedule.cohort,
                 val_cohort_size=None,
             ),
@@ -137,11 +134,11 @@ class Rounds(TrainingProcessCallback):
         spent.server_cpu += time.process_time() - spent.client_cpu - self._begun
         spent.participations = int(self.cohorts.participations.sum()) if self.first else 0
         self.done = central_iteration + 1
-        last = self.done == self.job["rounds"]
+        last = self.done == self.total
         every = self.job["validateRounds"]
         if last or (every is not None and self.done % every == 0):
-            self._look(self.done)
-        self.channel.progress(STAGE, self.done, self.job["rounds"], "rounds", values={"noise": self.watch.releases[-1]["sigma"]})
+            self._look()
+        self.channel.progress(self.stage, self.done, self.total, "rounds", values={"noise": self.watch.releases[-1]["sigma"]})
         stopping = self._anyone(stop_wanted())
         if last or stopping or self.done % self.job["checkpointRounds"] == 0:
             self._save()
@@ -152,19 +149,8 @@ class Rounds(TrainingProcessCallback):
         (total,) = get_ops().distributed.all_reduce([torch.tensor([float(flag)], device=self.device)])
         return float(total) > 0
 
-    def _look(self, index: int) -> None:
-        # Every process holds the same model; the first one's figure is what counts.
-        score = self.validation.score(self.model, self.device)
-        (agreed,) = get_ops().distributed.all_reduce(
-            [torch.tensor([score.loss, score.accuracy] if self.first else [0.0, 0.0], dtype=torch.float64, device=self.device)]
-        )
-        loss, accuracy = (score.loss, score.accuracy) if self.processes == 1 else agreed.tolist()
-        self.history.append({"round": index, "loss": loss, "accuracy": accuracy})
-        self.channel.metric(STAGE, "validationLoss", loss, step=index)
-        if self.job["keep"] == "best" and (self.best is None or loss < self.best):
-            self.best = loss
-            if self.first:
-                self._checkpoints.save_best(self.model, 0)
+    def _look(self) -> None:
+        self.looks.look(self.done, self.model, self.device, self._checkpoints)
 
     def _save(self) -> None:
         self.meter.gather()
@@ -177,11 +163,10 @@ class Rounds(TrainingProcessCallback):
                 "releases": self.watch.releases,
                 "participations": self.cohorts.participations.tolist(),
                 "drawn": self.cohorts.drawn,
-                "history": self.history,
-                "best": self.best,
+                "history": self.looks.history,
             }
             path = self._checkpoints.save(self.model, self.pfl_model._central_optimizer, state)
-            self.channel.send("checkpoint", stage=STAGE, step=self.done, path=str(path))
+            self.channel.send("checkpoint", stage=self.stage, step=self.done, path=str(path))
         self.wait()
 
     def restore(self, checkpoints: Checkpoints, path: Path, state: dict) -> None:
@@ -189,17 +174,13 @@ class Rounds(TrainingProcessCallback):
         self.done = self.cohorts.round = state["total"]
         if self.first:
             self.meter.restore(state["meter"])
-        self.watch.releases, self.history, self.best = state["releases"], state["history"], state["best"]
+        self.watch.releases, self.looks.history = state["releases"], state["history"]
         self.cohorts.participations = np.array(state["participations"], dtype=np.int64)
         self.cohorts.drawn = state["drawn"]
         self.noise.restore(state["noise"], self.done, self.dimension, partial(noise_seed, self.job["seed"]))
 
     def result(self, folder: Path) -> dict:
-        kept = self.history[-1]
-        if self.job["keep"] == "best":
-            self._checkpoints.restore_best(self.model, 0)
-            kept = min(self.history, key=lambda h: h["loss"])
-        score = Score(kept["loss"], kept["accuracy"], self.validation.tokens)
+        kept = self.looks.kept(self.model, self._checkpoints)
         meters = self.meter.told(self.done)
         if self.first:
             write(self.model, folder)
@@ -207,10 +188,10 @@ class Rounds(TrainingProcessCallback):
             "model": str(folder),
             "mechanisms": self.watch.mechanisms(),
             "meters": meters,
-            "validation": score.told(),
+            "validation": self.looks.told(kept),
             "measures": {
                 "keptRound": kept["round"],
-                "validation": self.history,
+                "validation": self.looks.history,
                 "rounds": [
                     {
                         "round": i + 1,

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pfl.internal.ops.selector import get_default_framework_module as get_ops
 
+from ..channel import Channel
+from ..checkpoints import Checkpoints
 from ..evaluate_model import Sequence, sequences_of, sums_of
 from ..failure import Failure
 from .clients import Row
@@ -18,9 +21,6 @@ class Score:
     loss: float
     accuracy: float
     tokens: int
-
-    def told(self) -> dict:
-        return {"loss": self.loss, "accuracy": self.accuracy, "tokens": self.tokens}
 
 
 class Validation:
@@ -43,3 +43,35 @@ class Validation:
         model.train(was_training)
         tokens, loss, right = np.asarray(sums)[:3]
         return Score(float(loss / tokens), float(right / tokens), int(tokens))
+
+
+class Looks:
+    """The looks at the validation clients during a run, and the model of the best one where that is kept."""
+
+    def __init__(self, validation: Validation, keep: str, channel: Channel, stage: str):
+        self.validation, self.keep = validation, keep
+        self.history: list[dict] = []
+        self._channel, self._stage = channel, stage
+
+    def look(self, index: int, model: LanguageModel, device: torch.device, checkpoints: Checkpoints) -> None:
+        # Every process holds the same model; the first one's figures are what counts.
+        score, distributed = self.validation.score(model, device), get_ops().distributed
+        loss, accuracy = score.loss, score.accuracy
+        if distributed.world_size > 1:
+            figures = torch.tensor([loss, accuracy] if distributed.global_rank == 0 else [0.0, 0.0], device=device)
+            loss, accuracy = distributed.all_reduce([figures])[0].tolist()
+        best = min((h["loss"] for h in self.history), default=None)
+        self.history.append({"round": index, "loss": loss, "accuracy": accuracy})
+        self._channel.metric(self._stage, "validationLoss", loss, step=index)
+        if self.keep == "best" and (best is None or loss < best) and distributed.global_rank == 0:
+            checkpoints.save_best(model, 0)
+
+    def kept(self, model: LanguageModel, checkpoints: Checkpoints) -> dict:
+        """Puts the weights that are kept into the model; what was measured on them."""
+        if self.keep == "last":
+            return self.history[-1]
+        checkpoints.restore_best(model, 0)
+        return min(self.history, key=lambda h: h["loss"])
+
+    def told(self, kept: dict) -> dict:
+        return {"loss": kept["loss"], "accuracy": kept["accuracy"], "tokens": self.validation.tokens}

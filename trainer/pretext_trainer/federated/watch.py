@@ -62,13 +62,9 @@ class Watch:
 
     def noised(self, stats) -> None:
         release = self._release
-        squares = [((stats[n] - v).double() ** 2).sum() for n, v in self._sum.items()]
-        size = sum(v.numel() for v in self._sum.values())
-        found, claimed = math.sqrt(float(torch.stack(squares).sum()) / size), release.sigma * release.gain
-        # Adding in 32 bits rounds: that much is nobody's fault.
-        dust = 1e-6 * max(float(v.abs().max()) for v in self._sum.values()) + 1e-12
-        if abs(found - claimed) > claimed * ERRORS / math.sqrt(2 * size) + claimed * 1e-4 + dust:
-            raise _refused(f"noise of standard deviation {found:g} lies on the sum where the mechanism claims {claimed:g}")
+        found = noise_is(
+            [stats[n] - v for n, v in self._sum.items()], list(self._sum.values()), release.sigma * release.gain, "the sum of updates"
+        )
         self._sum = {}
         self.releases.append(
             {
@@ -104,6 +100,17 @@ class Watch:
                 part["note"] = self.releases[0]["parts"][index]["note"]
             made.append(part)
         return made
+
+
+def noise_is(noise: list[torch.Tensor], sums: list[torch.Tensor], claimed: float, where: str) -> float:
+    """The standard deviation of the noise, if it is the one that was claimed."""
+    size = sum(v.numel() for v in noise)
+    found = math.sqrt(float(torch.stack([v.double().square().sum() for v in noise]).sum()) / size)
+    # Adding in 32 bits rounds: that much is nobody's fault.
+    dust = 1e-6 * max(float(v.abs().max()) for v in sums) + 1e-12
+    if not abs(found - claimed) <= claimed * ERRORS / math.sqrt(2 * size) + claimed * 1e-4 + dust:
+        raise _refused(f"noise of standard deviation {found:g} lies on {where} where the mechanism claims {claimed:g}")
+    return found
 
 
 class _Inside(Postprocessor):
