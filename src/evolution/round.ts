@@ -26,6 +26,8 @@ export interface RoundOptions {
 }
 
 export interface RoundResult {
+  /** What the clients voted on: an embedding of each candidate, looked ahead. */
+  readonly embeddings: Matrix
   readonly histogram: NoisyHistogram
   readonly survivors: Population
   /** Threshold in votes; null where a top share was used, in any label. */
@@ -45,7 +47,7 @@ export async function round(
   const histogram = await steps.votes(population, embeddings, t)
   const chosen = select(population, noisyVotes(histogram), histogram.sigma / histogram.gridSteps, t, options)
   const variations = await steps.vary(chosen.parents, chosen.survivors, t)
-  return { ...chosen, histogram, next: [...chosen.kept, ...variations] }
+  return { ...chosen, embeddings, histogram, next: [...chosen.kept, ...variations] }
 }
 
 /** Survivors, kept candidates and parents: within each label, so that its share of the population stays what it is. */

@@ -170,6 +170,7 @@ async function work(
     embedder,
     consented: inputs.consented,
     maxTextsPerClient: config.histogram.maxTextsPerClient,
+    votedAsTheyAre: config.evolution.lookahead.variations === 0,
     l2Bound: boundInVotes(bound),
     random,
     onEvent,

@@ -32,6 +32,8 @@ export interface ObserverOptions {
   readonly embedder: Embedder
   readonly consented: ConsentedTexts | undefined
   readonly maxTextsPerClient: number
+  /** Whether clients vote on the candidates' own embeddings, which are then not made twice. */
+  readonly votedAsTheyAre: boolean
   /** The L2 bound of one client's vote, in votes. */
   readonly l2Bound: number
   readonly random: Random
@@ -46,11 +48,15 @@ export function createObserver(options: ObserverOptions): Observer {
     embedded ??= embedConsented(texts, embedder, { maxTextsPerClient: options.maxTextsPerClient })
     return embedded
   }
-  const distance = async (texts: readonly string[], name: string): Promise<Interval | null> => {
+  const distance = async (
+    texts: readonly string[],
+    name: string,
+    known?: Matrix,
+  ): Promise<Interval | null> => {
     if (consented === undefined || texts.length === 0) return null
     try {
       const of = await consentedEmbeddings(consented)
-      const synthetic: Matrix = await embedder.embed(texts)
+      const synthetic = known ?? (await embedder.embed(texts))
       return clusterBootstrap(await nearestDistances(of, synthetic), random.fork('bootstrap', name))
     } catch {
       // Reporting decides nothing, so it stops nothing either.
@@ -85,7 +91,11 @@ export function createObserver(options: ObserverOptions): Observer {
         noisyVotes: votes.slice(0, VOTES_SHOWN).map((v) => Number(v.toFixed(4))),
         threshold: result.threshold === null ? null : result.threshold / l2Bound,
         sigma: sigma / l2Bound,
-        consentedDistance: await distance(texts, `round-${t}`),
+        consentedDistance: await distance(
+          texts,
+          `round-${t}`,
+          options.votedAsTheyAre ? result.embeddings : undefined,
+        ),
         diversity: spread,
         samples: random.fork('samples', t).sample(texts, SAMPLES),
         warnings,
