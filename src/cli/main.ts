@@ -4,7 +4,9 @@ import { PretextError } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import { accountCommand } from './commands/account.ts'
 import { auditCommand } from './commands/audit.ts'
+import { baselineCommand } from './commands/baseline.ts'
 import { batchCommand } from './commands/batch.ts'
+import { compareCommand } from './commands/compare.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { evaluateCommand } from './commands/evaluate.ts'
 import { exportCommand } from './commands/export.ts'
@@ -33,6 +35,8 @@ export const COMMANDS = [
   runsCommand,
   evaluateCommand,
   batchCommand,
+  baselineCommand,
+  compareCommand,
   reportCommand,
   exportCommand,
   ledgerCommand,

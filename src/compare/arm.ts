@@ -20,15 +20,22 @@ export type Guarantee = 'client' | 'text' | 'public' | 'none'
 /** One run of an arm. */
 export interface ArmTask {
   /** The inputs of the trainer's arm jobs: `task.runJob({ kind: ..., ...task.inputs, ... })`. `out` is this run's own folder. */
-  readonly inputs: Required<ArmInputs>
+  readonly inputs: z.output<typeof ArmInputs>
   /** Asked for the whole run at `inputs.delta`; Infinity asks for no noise. */
   readonly epsilon: number
   /** Clients in `inputs.clients`. */
   readonly clients: number
-  /** The config of a run over just these clients (data.simulation: true, the asked epsilon, this run's seed). */
-  readonly loaded: LoadedConfig
+  /**
+   * The config of a run of PrE-Text over just these clients (data.simulation: true, the asked epsilon, a seed for each corpus),
+   * with some of its keys changed. Throws PretextError `config`.
+   */
+  configured(set?: Readonly<Record<string, unknown>>): Promise<LoadedConfig>
+  /** Seed of the corpus that this run trains on: its own, or that of a seed that it shares one with. */
+  readonly corpus: number
   /** How a corpus is trained on, from `inputs.start`. The grid of a corpus arm varies it. */
   readonly training: StageSettings
+  /** The trainer's Python. */
+  readonly python: string
   /** Runs a job in the trainer's Python; texts are never shown in its errors. */
   runJob<K extends JobKind>(job: Job<K>): Promise<JobResult<K>>
   /** A model folder on the validation clients, by the evaluator that all arms share. */

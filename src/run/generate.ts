@@ -332,7 +332,7 @@ async function labelShares(task: LabelTask): Promise<Labels> {
   return { names, shares: sharesFromVotes(noisyVotes(histogram)) }
 }
 
-async function initialPopulation(
+export async function initialPopulation(
   loaded: LoadedConfig,
   publicTexts: readonly string[],
   labels: Labels,

@@ -1,0 +1,164 @@
+// All runs of one arm: for each epsilon its trials on the validation clients, then the seeds with the settings that were best
+// there. A trial has a seed of its own, so that no run that is reported was one that a choice was made by.
+import { join } from 'node:path'
+import { PretextError } from '../errors.ts'
+import type { ModelSums } from '../evaluate/next-token.ts'
+import type { ArmResult } from '../finetune/arm-job.ts'
+import { takeLock } from '../lock.ts'
+import type { Arm } from './arm.ts'
+import { dropLargeFiles } from './drop-large-files.ts'
+import { checkSpent, epsilonSpent } from './epsilon.ts'
+import { type Ground, groundHash } from './ground.ts'
+import type { Points, Settings } from './points.ts'
+import { armTask } from './task.ts'
+import { dependsHash, once } from './unit.ts'
+
+/** One run of an arm, as it is kept. */
+export interface ArmRun {
+  readonly seed: number
+  readonly settings: Settings
+  readonly result: ArmResult
+  /** By its mechanisms; null where the arm promises none. */
+  readonly spent: { readonly epsilon: number } | null
+  /** On the evaluation clients; null where the arm leaves no model, and for trials. */
+  readonly sums: ModelSums | null
+  readonly seconds: number
+}
+
+export interface Trial {
+  readonly settings: Settings
+  readonly loss: number
+  readonly accuracy: number
+}
+
+export interface ArmRuns {
+  readonly arm: Arm
+  /** Asked for; null where epsilon changes nothing. */
+  readonly epsilon: number | null
+  readonly grid: number
+  /** Empty where nothing was tuned. */
+  readonly trials: readonly Trial[]
+  readonly settings: Settings | null
+  readonly runs: readonly ArmRun[]
+  readonly failed: { readonly part: string; readonly code: string; readonly message: string } | null
+}
+
+/** Never throws for a fault of the arm: the others go on. Throws where the user stopped it. */
+export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points): Promise<ArmRuns[]> {
+  const { config } = ground
+  const folder = join(config.folder, 'arms', arm.name)
+  const unlock = await takeLock(folder, 'arm')
+  try {
+    const all: ArmRuns[] = []
+    for (const epsilon of arm.epsilons === 'each' ? config.epsilons : [null]) {
+      all.push(await atEpsilon(epsilon))
+    }
+    return all
+  } finally {
+    await unlock()
+  }
+
+  async function atEpsilon(epsilon: number | null): Promise<ArmRuns> {
+    const at = epsilon === null ? 'any-epsilon' : `epsilon-${epsilon === Infinity ? 'inf' : epsilon}`
+    const trials: Trial[] = []
+    const runs: ArmRun[] = []
+    let settings: Settings | null = null
+    let part = at
+    const answer = () => ({ arm, epsilon, grid, trials, settings, runs })
+    try {
+      if (points.length > 1) {
+        for (const [i, point] of points.entries()) {
+          part = `${at}/trial-${dependsHash(point).slice(0, 8)}`
+          say(`${part}: trial ${i + 1} of ${points.length}`)
+          // No seed of the comparison is used for a choice.
+          const seed = Math.max(...config.seeds) + 1
+          const { result } = await run(part, point, {
+            epsilon,
+            seed,
+            corpus: config.seeds[0] as number,
+            evaluate: false,
+          })
+          trials.push({
+            settings: point,
+            loss: result.validation.loss,
+            accuracy: result.validation.accuracy,
+          })
+        }
+      }
+      settings = best(trials) ?? (points[0] as Settings)
+      for (const [i, seed] of config.seeds.entries()) {
+        part = `${at}/seed-${seed}`
+        say(`${part}: run ${i + 1} of ${config.seeds.length}`)
+        const corpus = config.corpora === 'each' ? seed : (config.seeds[i % config.corpora] as number)
+        runs.push(await run(part, settings, { epsilon, seed, corpus, evaluate: true }))
+      }
+      return { ...answer(), failed: null }
+    } catch (error) {
+      if (ground.signal?.aborted === true) throw error
+      const known = error instanceof PretextError
+      const code = known ? error.code : 'unexpected'
+      // The message of an unforeseen error may quote a text.
+      const message = known ? error.message : `an unforeseen error (${(error as Error).name})`
+      ground.onEvent({ type: 'warning', message: `${arm.name}: ${part} failed: ${message}` })
+      return { ...answer(), failed: { part, code, message } }
+    }
+  }
+
+  function say(message: string): void {
+    ground.onEvent({ type: 'note', message: `${arm.name}, ${message}` })
+  }
+
+  async function run(
+    part: string,
+    settings: Settings,
+    of: { epsilon: number | null; seed: number; corpus: number; evaluate: boolean },
+  ): Promise<ArmRun> {
+    const place = join(folder, part)
+    const depends = { ground: groundHash(ground), arm: arm.name, settings, ...of }
+    const { result, seconds } = await once(place, depends, async (resume) => {
+      const task = armTask(ground, arm, {
+        ...of,
+        out: join(place, 'work'),
+        resume,
+        shared: join(folder, 'shared'),
+      })
+      const answer = await arm.run(task, settings)
+      return {
+        result: answer,
+        spent: spentBy(arm, of.epsilon, answer, ground),
+        sums: of.evaluate && answer.model !== null ? await ground.evaluate(answer.model, 'evaluation') : null,
+      }
+    })
+    if (!config.keepModels) await dropLargeFiles(place)
+    return { seed: of.seed, settings, ...result, seconds }
+  }
+}
+
+/** The least loss on the validation clients; undefined without trials. */
+export function best(trials: readonly Trial[]): Settings | undefined {
+  const usable = trials.filter(({ loss }) => Number.isFinite(loss))
+  if (trials.length > 0 && usable.length === 0) {
+    throw new PretextError('every trial diverged: no loss on the validation clients is a number', {
+      code: 'config',
+      hint: 'name smaller learning rates in the grid of the arm',
+    })
+  }
+  return usable.reduce<Trial | undefined>(
+    (least, trial) => (least === undefined || trial.loss < least.loss ? trial : least),
+    undefined,
+  )?.settings
+}
+
+function spentBy(arm: Arm, asked: number | null, result: ArmResult, { loaded }: Ground): ArmRun['spent'] {
+  const { delta, adjacency } = loaded.config.privacy
+  if (arm.guarantee === 'none' || arm.guarantee === 'text') return null
+  if (arm.guarantee === 'client' && asked !== null && result.mechanisms.length === 0) {
+    throw new PretextError(`${arm.name}: expected the mechanisms of the run, got none`, {
+      code: 'audit',
+      hint: 'an arm that promises DP must say what noise it added; this is a defect of the arm',
+    })
+  }
+  const epsilon = epsilonSpent(result.mechanisms, { delta, adjacency })
+  checkSpent(arm.name, arm.guarantee === 'public' || asked === null ? 0 : asked, epsilon)
+  return { epsilon }
+}

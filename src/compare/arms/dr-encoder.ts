@@ -1,0 +1,180 @@
+// DR-Encoder (arXiv 2412.17053): federated LoRA whose updates travel through an auto-encoder that was trained on draws of a
+// Gaussian prior. Statistics for the prior and noised rounds are paid for from one epsilon, by one accountant.
+import { z } from 'zod'
+import type { ArmMechanism } from '../../finetune/arm-job.ts'
+import { ACCOUNTANTS } from '../../privacy/accountant.ts'
+import { gaussianEpsilon } from '../../privacy/gaussian.ts'
+import { type ArmTask, defineArm } from '../arm.ts'
+import { calibrateMechanisms, type EpsilonTerms, epsilonSpent, eventsOf } from '../epsilon.ts'
+import { publicFile } from '../public-file.ts'
+
+const count = z.int().positive()
+const amount = z.number().positive()
+
+const SETTINGS = z.strictObject({
+  codec: z
+    .enum(['autoencoder', 'identity', 'random-projection', 'pca', 'prior-mean'])
+    .default('autoencoder')
+    .describe('What an update travels as; all but autoencoder are controls'),
+  noise: z.enum(['pre_encode', 'post_encode']).default('post_encode'),
+  noiseBy: z.enum(['central', 'local']).default('central'),
+  decode: z.enum(['after_mean', 'per_client']).default('after_mean'),
+  rounds: count.default(20),
+  rate: amount.max(1).default(0.05).describe('Share of the clients in one round'),
+  sampling: z
+    .enum(['all', 'poisson', 'fixed'])
+    .optional()
+    .describe(
+      'By default what the adjacency has a theorem for: poisson under add-remove, fixed under substitution',
+    ),
+  learningRate: amount.default(3.5e-4),
+  epochs: count.default(1),
+  batch: count.default(8),
+  serverRate: amount.default(1),
+  clip: amount.optional().describe('L2 bound of an update; by default the median norm on public texts'),
+  latentClip: amount.optional(),
+  textsPerClient: count.default(8),
+  rank: count.default(8),
+  alpha: amount.default(16),
+  statistics: z
+    .strictObject({
+      source: z.enum(['public', 'clients']).default('clients'),
+      share: amount.max(1).default(0.3),
+      epochs: count.default(2),
+      /** Noise multiplier of the statistics divided by that of a round. */
+      noiseRatio: amount.default(2),
+      clip: amount.optional(),
+    })
+    .prefault({}),
+  autoencoder: z
+    .strictObject({
+      steps: count.default(300),
+      batch: count.default(8),
+      learningRate: amount.default(2e-4),
+      trainOn: z.enum(['prior', 'public-updates']).default('prior'),
+    })
+    .prefault({}),
+})
+type Settings = z.output<typeof SETTINGS>
+
+export const drEncoder = defineArm({
+  name: 'dr-encoder',
+  about:
+    'federated LoRA; updates travel through an auto-encoder trained on random draws, 1/64 of the bytes (DR-Encoder)',
+  guarantee: 'client',
+  epsilons: 'each',
+  settings: SETTINGS,
+  grid: { learningRate: [1e-4, 3.5e-4, 1e-3], serverRate: [1, 0.3] },
+  async run(task, settings) {
+    const { clip, latentClip, learningRate, epochs, batch, rank, alpha, statistics, sampling, ...rest } =
+      settings
+    const noiseMultiplier = noiseFor(task, settings)
+    const result = await task.runJob<'dr-encoder'>({
+      kind: 'dr-encoder',
+      ...task.inputs,
+      ...rest,
+      sampling: samplingOf(task, settings),
+      publicTexts: await publicFile(task, 'clips that depend on no client'),
+      clip: clip ?? null,
+      latentClip: latentClip ?? null,
+      lora: { rank, alpha },
+      local: { learningRate, epochs, batch },
+      noiseMultiplier,
+      statistics: {
+        source: statistics.source,
+        share: statistics.share,
+        epochs: statistics.epochs,
+        clip: statistics.clip ?? null,
+        noiseMultiplier: noiseMultiplier * statistics.noiseRatio,
+      },
+    })
+    const analyses = analysesOf(result.mechanisms, task.inputs)
+    return { ...result, measures: { ...result.measures, noiseMultiplier, analyses } }
+  },
+})
+
+function samplingOf({ inputs }: ArmTask, { sampling, noiseBy }: Settings): 'all' | 'poisson' | 'fixed' {
+  // Local noise is amplified by no sampling, and what a client pays is then known beforehand.
+  if (noiseBy === 'local') return 'all'
+  return sampling ?? (inputs.adjacency === 'add-remove' ? 'poisson' : 'fixed')
+}
+
+/** The least noise multiplier of the rounds with which both stages together spend the asked epsilon. */
+function noiseFor(task: ArmTask, settings: Settings): number {
+  if (task.epsilon === Number.POSITIVE_INFINITY) return 0
+  return calibrateMechanisms(task.epsilon, task.inputs, (noise) => mechanismsOf(task, settings, noise))
+}
+
+function mechanismsOf(task: ArmTask, settings: Settings, noise: number): ArmMechanism[] {
+  const { codec, noiseBy, rate, rounds, statistics } = settings
+  const { clients } = task
+  const sampling = samplingOf(task, settings)
+  const shared = { clip: 1, clients, contributions: 'signed' } as const
+  const asks = ['autoencoder', 'pca', 'prior-mean'].includes(codec) && statistics.source === 'clients'
+  const expected = { all: clients, poisson: clients * rate, fixed: Math.max(1, evenRound(clients * rate)) }
+  const stageOne: ArmMechanism = {
+    ...shared,
+    sigma: noise * statistics.noiseRatio,
+    releases: 1,
+    cohort: clients,
+    sampling: 'all',
+    maxParticipations: 1,
+  }
+  const stageTwo: ArmMechanism = {
+    ...shared,
+    sigma: noise,
+    releases: rounds,
+    cohort: noiseBy === 'local' ? 1 : expected[sampling],
+    sampling,
+    maxParticipations: rounds,
+  }
+  return [...(asks ? [stageOne] : []), ...(codec === 'prior-mean' ? [] : [stageTwo])]
+}
+
+/** As Python rounds: halves to the even side. */
+function evenRound(x: number): number {
+  const floor = Math.floor(x)
+  return x - floor === 0.5 ? floor + (floor % 2) : Math.round(x)
+}
+
+/**
+ * The same run by every analysis of the literature. Bounds are bounds; the central-limit formula of GDP is what papers often
+ * print for sampled rounds, and with few of them it says too little.
+ */
+export function analysesOf(
+  mechanisms: readonly ArmMechanism[],
+  terms: EpsilonTerms,
+): { accountant: string; epsilon: number | null; what: string }[] {
+  const spent = epsilonSpent(mechanisms, terms)
+  if (spent === Number.POSITIVE_INFINITY) return []
+  const events = eventsOf(mechanisms, terms)
+  const rows = ACCOUNTANTS.map((accountant) => {
+    const refusal = accountant.refusal(events, terms.adjacency)
+    const name = accountant.name === 'analytic' ? 'gdp' : accountant.name
+    if (refusal !== undefined) return { accountant: name, epsilon: null, what: refusal }
+    const epsilon = accountant.epsilon(events, terms.delta, terms.adjacency)
+    return { accountant: name, epsilon, what: accountant.name === 'analytic' ? 'exact' : 'upper bound' }
+  })
+  return [
+    ...rows,
+    {
+      accountant: 'gdp-clt',
+      epsilon: gaussianEpsilon(centralLimitMu(mechanisms, terms), terms.delta),
+      what: 'central-limit approximation: no bound, and too small for few sampled rounds',
+    },
+  ]
+}
+
+/** mu = q sqrt(T (exp(1/sigma^2) - 1)), Bu et al. 2020; exact, sqrt(T)/sigma, without sampling. */
+function centralLimitMu(mechanisms: readonly ArmMechanism[], terms: EpsilonTerms): number {
+  let squares = 0
+  for (const event of eventsOf(mechanisms, terms)) {
+    if (event.type !== 'repeated') continue
+    const inner = event.event
+    if (inner.type === 'gaussian') squares += event.count / inner.noiseMultiplier ** 2
+    else if ('rate' in inner && inner.event.type === 'gaussian') {
+      squares += inner.rate ** 2 * event.count * Math.expm1(inner.event.noiseMultiplier ** -2)
+    }
+  }
+  return Math.sqrt(squares)
+}

@@ -1,0 +1,178 @@
+// What all arms stand on: the split of the clients, the starting checkpoint, the trainer's Python and the evaluator. Made
+// once; a comparison that goes on finds it again.
+import { mkdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { type LoadedConfig, loadConfig } from '../config/load.ts'
+import { PretextError } from '../errors.ts'
+import type { ModelSums } from '../evaluate/next-token.ts'
+import { inPrivateFolder } from '../evaluate/private-folder.ts'
+import { trainerEvents } from '../evaluate/trainer.ts'
+import { ignoreEvents, type OnEvent } from '../events.ts'
+import { trainerPython } from '../finetune/environment.ts'
+import type { Job, JobKind, JobResult } from '../finetune/protocol.ts'
+import { runJob } from '../finetune/run-job.ts'
+import { startingModel } from '../finetune/starting-model.ts'
+import { takeLock } from '../lock.ts'
+import { readPublicTexts } from '../texts/public-texts.ts'
+import type { CompareConfig } from './config.ts'
+import { type Split, splitClients } from './split.ts'
+import { trainOnce } from './train-once.ts'
+import { dependsHash, once } from './unit.ts'
+
+export interface CompareOptions {
+  readonly onEvent?: OnEvent
+  readonly signal?: AbortSignal | undefined
+  /** The trainer's Python; by default the one that environment.ts finds or makes. */
+  readonly python?: string
+  /** How the comparison was started, for the report. */
+  readonly command?: string
+  /** Name of the report's two files; "comparison" by default. */
+  readonly report?: string
+}
+
+export interface Ground {
+  readonly config: CompareConfig
+  /** The base config as it stands, with the epsilon of `epsilons[0]`. */
+  readonly loaded: LoadedConfig
+  readonly split: Split
+  /** Folder of the checkpoint that every arm starts from. */
+  readonly start: string
+  readonly onEvent: OnEvent
+  readonly signal: AbortSignal | undefined
+  readonly python: string
+  runJob<K extends JobKind>(job: Job<K>, label: string): Promise<JobResult<K>>
+  /** Sums by client over the validation clients, or over those that no choice sees. */
+  evaluate(model: string, on: 'validation' | 'evaluation'): Promise<ModelSums>
+}
+
+/** Makes the ground and works on it; real texts lie in a private folder meanwhile. */
+export async function onGround<T>(
+  config: CompareConfig,
+  options: CompareOptions,
+  work: (ground: Ground) => Promise<T>,
+): Promise<T> {
+  const { onEvent = ignoreEvents, signal } = options
+  const loaded = await baseConfig(config, config.epsilons[0] as number)
+  await mkdir(config.folder, { recursive: true })
+  const unlock = await takeLock(config.folder, 'ground')
+  let split: Split
+  let start: string
+  const python = options.python ?? (await trainerPython({ onEvent, signal }))
+  try {
+    split = await splitClients(loaded, join(config.folder, 'data'), config.validationShare, signal)
+    const { counts } = split
+    onEvent({
+      type: 'note',
+      message: `${counts.clients} clients to learn from, ${counts.validationClients} to choose settings on, ${counts.evaluationClients} to evaluate on (texts: ${counts.texts}, ${counts.validationTexts}, ${counts.evaluationTexts})`,
+    })
+    start = await startOf(config, { python, onEvent, signal })
+  } finally {
+    await unlock()
+  }
+  return inPrivateFolder(async (folder) => {
+    const evaluation = await folder.write('evaluation', split.evaluation)
+    const run = async <K extends JobKind>(job: Job<K>, label: string): Promise<JobResult<K>> => {
+      const events = trainerEvents(label, onEvent)
+      try {
+        return await runJob<K>(job, { python, onEvent: events.onEvent, realTexts: true, signal })
+      } finally {
+        events.end()
+      }
+    }
+    return work({
+      config,
+      loaded,
+      split,
+      start,
+      onEvent,
+      signal,
+      python,
+      runJob: run,
+      evaluate: (model, on) =>
+        run<'evaluate-model'>(
+          {
+            kind: 'evaluate-model',
+            model,
+            texts: on === 'validation' ? split.validation : evaluation,
+            sequenceTokens: config.sequenceTokens,
+            device: config.device,
+            threads: config.threads,
+          },
+          `next tokens of the ${on} clients`,
+        ),
+    })
+  })
+}
+
+/** What every run depends on besides its own settings: a folder of another ground is refused. */
+export function groundHash({ split, config, loaded }: Ground): string {
+  const { start, training, sequenceTokens } = config
+  const { privacy, ...base } = loaded.config
+  const { epsilon: _, ...terms } = privacy
+  return dependsHash({ data: split.sha256, start, training, sequenceTokens, base, terms })
+}
+
+/** The config of a run at this epsilon, as the comparison's file changes it. */
+export async function baseConfig(config: CompareConfig, epsilon: number): Promise<LoadedConfig> {
+  const set = Object.entries({ ...config.set, 'privacy.epsilon': epsilon }).map(
+    ([key, value]) => `${key}=${value === Number.POSITIVE_INFINITY ? '.inf' : JSON.stringify(value)}`,
+  )
+  return loadConfig(config.basePath, { set })
+}
+
+interface StartTask {
+  readonly python: string
+  readonly onEvent: OnEvent
+  readonly signal: AbortSignal | undefined
+}
+
+async function startOf(config: CompareConfig, task: StartTask): Promise<string> {
+  const { start, sequenceTokens, device, threads } = config
+  const { onEvent, signal, python } = task
+  const folder = join(config.folder, 'start')
+  const env = { ...process.env, PRETEXT_PYTHON: python }
+  const settings = { sequenceTokens, device, threads, gguf: false, seed: start.seed }
+  if (start.from !== undefined) {
+    const reference = /^\.{1,2}[/\\]/.test(start.from) ? config.path(start.from) : start.from
+    const model = await startingModel(reference, { onEvent, signal })
+    if (model.from === 'folder') return model.model
+    throw new PretextError(`${config.file}: expected start.from to be a model folder, got a ${model.from}`, {
+      code: 'config',
+      hint: '"pretext train --from MODEL --pretrain FILE --max-steps 1 --out FOLDER" makes a folder of it',
+    })
+  }
+  const files = [start.public ?? []].flat().map(config.path)
+  const texts = (
+    await Promise.all(files.map((file) => readPublicTexts(file, 'text', { minWords: 1 })))
+  ).flat()
+  const { layers, width, heads, feedForward, vocabulary, epochs, learningRate, batch, maxSteps } = start
+  const depends = { start: { ...start, public: null }, texts, sequenceTokens }
+  const out = join(folder, 'training')
+  const { result } = await once(folder, depends, () =>
+    trainOnce({
+      out,
+      corpus: null,
+      publicTexts: { texts, name: files.map((file) => basename(file)).join(', ') },
+      pretraining: {
+        schedule: 'cosine',
+        warmupSteps: 50,
+        learningRate,
+        epochs,
+        batch,
+        ...(maxSteps === undefined ? {} : { maxSteps }),
+      },
+      training: {},
+      model: { from: 'scratch', layers, width, heads, feedForward, vocabulary },
+      settings,
+      command: `pretext compare ${basename(config.file)}`,
+      environment: { env },
+      onEvent,
+      signal,
+    }),
+  )
+  onEvent({
+    type: 'note',
+    message: `all arms start from one checkpoint of ${result.parameters.toLocaleString('en-US')} parameters`,
+  })
+  return join(out, 'model')
+}
