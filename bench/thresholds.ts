@@ -1,5 +1,5 @@
 // Does the threshold, or the noise, decide how well evolution does? Each epsilon with each share of survivors, from the same
-// start, with nothing else changed: `nice taskset -c 0 npx tsx bench/thresholds.ts [SEED...]` prints the tables. Noise and
+// start, with nothing else changed: `nice taskset -c 1 npx tsx bench/thresholds.ts [SEED...]` prints the table. Noise and
 // votes are those of a run; a variation depends on its parent alone and is asked for once, so that 27 cells fit one core.
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
