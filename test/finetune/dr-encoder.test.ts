@@ -1,25 +1,140 @@
-// DR-Encoder: the trainer's side (test_dr_encoder.py), the whole job by the protocol, and what the accountant says of it.
+// DR-Encoder: the trainer's side (test_dr_encoder.py), the arm from an asked epsilon to a model, and what every analysis says.
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { ArmTask } from '../../src/compare/arm.ts'
+import { analysesOf, drEncoder } from '../../src/compare/arms/dr-encoder.ts'
+import { checkSpent, epsilonSpent } from '../../src/compare/epsilon.ts'
+import type { ArmMechanism } from '../../src/finetune/arm-job.ts'
 import { DrEncoderJob } from '../../src/finetune/dr-encoder-job.ts'
+import { runJob } from '../../src/finetune/run-job.ts'
 import { python, testPython } from '../trainer/python.ts'
 
-const inputs = {
-  kind: 'dr-encoder',
-  out: 'out',
-  clients: 'clients.jsonl',
-  validation: 'validation.jsonl',
-  start: 'start',
-  delta: 1e-5,
-} as const
+const MAKE = `
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from speaking_llama import rows, tiny
+f = Path(sys.argv[1])
+tiny(f, layers=2, width=32, steps=20)
+rows(f / "clients.jsonl", 6, 3, 1, 3, "c"), rows(f / "validation.jsonl", 3, 3, 2, 3, "v"), rows(f / "public.jsonl", 8, 4, 3, 0, "p")
+`
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dr-encoder-'))
+  const { code, stderr } = await python(['-c', MAKE, folder, import.meta.dirname])
+  expect(code, stderr).toBe(0)
+}, 900_000)
+
+const task = (name: string, change: Partial<ArmTask> = {}, adjacency = 'add-remove'): ArmTask =>
+  ({
+    inputs: {
+      out: join(folder, name),
+      resume: false,
+      clients: join(folder, 'clients.jsonl'),
+      validation: join(folder, 'validation.jsonl'),
+      start: join(folder, 'start'),
+      sequenceTokens: 32,
+      seed: 1,
+      delta: 1e-3,
+      adjacency,
+      device: 'cpu',
+      threads: 1,
+    },
+    epsilon: 3,
+    clients: 6,
+    configured: async () => ({
+      file: 'base.yaml',
+      path: (name: string) => name,
+      config: { data: { public: { path: join(folder, 'public.jsonl'), text: 'text' }, minWords: 1 } },
+    }),
+    runJob: async (job: never) => runJob(job, { python: await testPython() }),
+    onEvent: () => {},
+    ...change,
+  }) as unknown as ArmTask
+
+const run = async (asked: ArmTask, settings: Record<string, unknown>) =>
+  drEncoder.run(asked, drEncoder.settings.parse({ rounds: 2, autoencoder: { steps: 3 }, ...settings }))
 
 describe('DR-Encoder', () => {
   it('keeps its promises in the trainer', { timeout: 300_000 }, async () => {
-    process.env.PRETEXT_TEST_JOB = JSON.stringify(DrEncoderJob.parse(inputs))
+    const inputs = { clients: 'c.jsonl', validation: 'v.jsonl', start: 'start', out: 'out', delta: 1e-5 }
+    process.env.PRETEXT_TEST_JOB = JSON.stringify(DrEncoderJob.parse({ kind: 'dr-encoder', ...inputs }))
     const { code, stderr } = await python([resolve(import.meta.dirname, 'test_dr_encoder.py'), '-v'])
     expect(stderr).toMatch(/Ran \d\d tests/)
     expect(code, stderr.slice(-6000)).toBe(0)
+  })
+})
+
+describe('the arm', () => {
+  const terms = { delta: 1e-3, adjacency: 'add-remove' } as const
+
+  it('spends the epsilon that was asked, and not without the noise of stage 1', {
+    timeout: 120_000,
+  }, async () => {
+    const { mechanisms, measures } = await run(task('both'), { rate: 0.5 })
+    expect(mechanisms.map(({ sampling }) => sampling)).toEqual(['all', 'poisson'])
+    checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, terms))
+    expect(measures).toMatchObject({ latentShare: 1 / 64, label: 'prior-only' })
+    const bare = mechanisms.map((mechanism, i) => (i === 0 ? { ...mechanism, sigma: 0 } : mechanism))
+    expect(epsilonSpent(bare, terms)).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('spends it by local noise and a prior of public texts too', { timeout: 120_000 }, async () => {
+    const { mechanisms } = await run(task('local', {}, 'substitution'), {
+      noiseBy: 'local',
+      noise: 'pre_encode',
+      decode: 'per_client',
+      statistics: { source: 'public' },
+    })
+    expect(mechanisms).toMatchObject([{ cohort: 1, sampling: 'all', releases: 2 }])
+    checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, { ...terms, adjacency: 'substitution' }))
+  })
+
+  it('without noise has no epsilon to print', { timeout: 120_000 }, async () => {
+    const result = await run(task('none', { epsilon: Number.POSITIVE_INFINITY }), {})
+    expect(epsilonSpent(result.mechanisms, terms)).toBe(Number.POSITIVE_INFINITY)
+    expect(result.measures).toMatchObject({ noiseMultiplier: 0, analyses: [] })
+  })
+})
+
+describe('the analyses', () => {
+  const rounds = (sigma: number, rate: number, releases: number): ArmMechanism[] => [
+    {
+      sigma: sigma * 0.7,
+      clip: 0.7,
+      releases,
+      cohort: 1000 * rate,
+      clients: 1000,
+      sampling: rate === 1 ? 'all' : 'poisson',
+      contributions: 'signed',
+      maxParticipations: releases,
+    },
+  ]
+  // dp_accounting 0.4 (PLD, RDP) at delta 3e-6; gdp-clt by the formula of Bu et al. 2020.
+  it.each([
+    [1, 20, 14.14, { gdp: 1.29, pld: 1.29, rdp: 1.4, 'gdp-clt': 1.29 }],
+    [1, 20, 2.94, { gdp: 7.58, pld: 7.58, rdp: 8.11, 'gdp-clt': 7.58 }],
+    [0.05, 20, 1.275, { gdp: null, pld: 1.29, rdp: 1.6, 'gdp-clt': 0.81 }],
+    [0.05, 20, 0.595, { gdp: null, pld: 7.58, rdp: 9.01, 'gdp-clt': 4.06 }],
+    [0.01, 100, 0.878, { gdp: null, pld: 1.29, rdp: 1.91, 'gdp-clt': 0.63 }],
+    [0.01, 100, 0.492, { gdp: null, pld: 7.58, rdp: 9.2, 'gdp-clt': 3.53 }],
+  ])('of rate %d, %d rounds, noise %d', (rate, releases, sigma, want) => {
+    const rows = analysesOf(rounds(sigma, rate, releases), { delta: 3e-6, adjacency: 'add-remove' })
+    for (const [name, epsilon] of Object.entries(want)) {
+      const row = rows.find(({ accountant }) => accountant === name)
+      if (epsilon === null) expect(row?.epsilon).toBeNull()
+      else expect(Math.abs((row?.epsilon ?? 0) / epsilon - 1), `${name}: ${row?.epsilon}`).toBeLessThan(0.01)
+    }
+    const of = (name: string) => rows.find(({ accountant }) => accountant === name)
+    expect(of('rdp')?.epsilon).toBeGreaterThan(of('pld')?.epsilon ?? 0)
+    expect(of('gdp-clt')?.what).toMatch(/no bound/)
+  })
+
+  it('of signed updates under substitution count twice the clip', () => {
+    const terms = { delta: 3e-6, adjacency: 'substitution' } as const
+    expect(epsilonSpent(rounds(2 * 14.14, 1, 20), terms)).toBeCloseTo(1.29, 2)
   })
 })
