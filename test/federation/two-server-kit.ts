@@ -1,6 +1,6 @@
 // Both aggregators of two-server mode in this process, with databases, keys and ledgers of their own, joined by a function in
 // place of a network; and reports of clients, honest or made by hand.
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,15 +16,18 @@ import { helperApp } from '../../src/federation/helper/app.ts'
 import { helperRounds } from '../../src/federation/helper/helper-rounds.ts'
 import { helperStore } from '../../src/federation/helper/helper-store.ts'
 import type { Keys } from '../../src/federation/protocol/aggregator.ts'
+import { toBase64Url } from '../../src/federation/protocol/bytes.ts'
 import type { Manifest } from '../../src/federation/protocol/manifest.ts'
-import { helperName } from '../../src/federation/protocol/signing.ts'
+import { type JobItem, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
+import { authorization, helperName, signedBytes } from '../../src/federation/protocol/signing.ts'
 import { voteTermsOf } from '../../src/federation/protocol/vote-terms.ts'
 import { embeddedDatabase } from '../../src/federation/stores/embedded.ts'
 import { sqlStore } from '../../src/federation/stores/sql-store.ts'
-import { openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
+import { type KeyRing, openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
+import { type JobResult, joinedResults, startJob } from '../../src/federation/verification/jobs.ts'
 import { ownThread, type Verifiers } from '../../src/federation/verification/verifiers.ts'
 import type { LedgerTerms } from '../../src/privacy/ledger.ts'
-import { exampleCoordinator, exampleTerms, openedRound, signedRequest } from './example.ts'
+import { exampleCoordinator, exampleTerms, openedRound, type SignedChange, signedRequest } from './example.ts'
 
 export const LEDGER_TERMS: LedgerTerms = { dataset: 'example', unit: 'client', adjacency: 'add-remove' }
 export const MAX_WEIGHT = 3
@@ -214,4 +217,94 @@ export async function openPair(options: PairOptions = {}) {
   }
 }
 
+/** The exact sum of what was verified, which only somebody with both databases can put together. */
+export async function exactSum({ store, atHelper, manifestOf }: Pair, hash: string) {
+  const manifest = await manifestOf(hash)
+  const results = [await store.jobs(hash), await atHelper.results(hash)]
+  const [leader, helper] = results.map((jobs) => joinedResults({ manifest, hash }, jobs)) as [
+    JobResult,
+    JobResult,
+  ]
+  if (leader.accepted !== helper.accepted) throw new Error('the aggregators accepted different reports')
+  return {
+    accepted: leader.accepted,
+    sum: voteVdaf(manifest).unshard([leader.share, helper.share], leader.accepted),
+  }
+}
+
+/** A request to the helper, signed by whose keys these are. */
+export async function leaderRequest(
+  { leaderKeys, helper }: Pair,
+  path: string,
+  body: Uint8Array,
+  change: SignedChange & { readonly keys?: KeyRing; readonly contentType?: string } = {},
+): Promise<Request> {
+  const own = await (change.keys ?? leaderKeys).current()
+  const parts = {
+    task: change.task ?? helperName(helper.text),
+    method: change.signedMethod ?? 'PUT',
+    path: change.signedPath ?? path,
+    body: change.signedBody ?? body,
+    time: change.time ?? Date.now(),
+    nonce: change.nonce ?? toBase64Url(randomBytes(16)),
+  }
+  const json = body[0] === 123
+  return new Request(`http://helper.test${path}`, {
+    method: 'PUT',
+    body: new Uint8Array(body),
+    headers: {
+      authorization: authorization(own.client, parts, own.sign(signedBytes(parts))),
+      'content-type': change.contentType ?? (json ? 'application/json' : 'application/octet-stream'),
+    },
+  })
+}
+
 export type Pair = Awaited<ReturnType<typeof openPair>>
+
+/** Pairs of a test file: opened in its tests and shut after each. */
+export function pairsOf(afterEach: (after: () => Promise<void>) => void) {
+  let opened: Pair[] = []
+  afterEach(async () => {
+    for (const pair of opened) await pair.shut()
+    opened = []
+  })
+  const pairOf = async (options: PairOptions = {}): Promise<Pair> => {
+    const pair = await openPair(options)
+    opened.push(pair)
+    return pair
+  }
+  return {
+    pairOf,
+    /** A pair with an open round and honest votes of the first clients for candidates 0 and 1. */
+    async begun(honest = 3, options: PairOptions = {}) {
+      const pair = await pairOf(options)
+      const hash = await pair.open()
+      for (let n = 0; n < honest; n++) {
+        const { status } = await pair.voteOf(hash, n, [0, 1])
+        if (status !== 200) throw new Error(`an honest vote was answered with ${status}`)
+      }
+      return { pair, hash }
+    },
+  }
+}
+
+export const honestSum = (count: number) => [count, count, 0, 0, 0, 0, 0, 0]
+export const problemOf = async (response: Response) =>
+  (await response.json()) as { code: string; detail?: string }
+export const flipped = (bytes: Uint8Array, bit: number) =>
+  bytes.map((byte, i) => (i === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))
+
+/** What an honest leader makes of uploads for the helper; of the round's by default. */
+export async function itemsOf(
+  pair: Pair,
+  hash: string,
+  uploads?: readonly Uint8Array[],
+  manifest?: Manifest,
+): Promise<JobItem[]> {
+  const keys = await pair.leaderKeys.current()
+  const of = manifest ?? (await pair.manifestOf(hash))
+  const all = [...(uploads ?? [])]
+  if (uploads === undefined) for await (const upload of pair.store.votes(hash)) all.push(upload)
+  const verifyKey = keys.verifyKey(pair.helper, of.task)
+  return [...startJob({ manifest: of, hash, verifyKey, secrets: keys.openingSecrets(Date.now()) }, all).items]
+}

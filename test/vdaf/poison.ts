@@ -26,14 +26,17 @@ export interface Delivery {
   readonly helper?: { readonly nonce?: Uint8Array; readonly verifyKey?: Uint8Array }
 }
 
-export function poisoner(options: MultihotVdafOptions, random: Random) {
+export function poisoner(
+  options: MultihotVdafOptions,
+  random: Random,
+  context: Uint8Array = new TextEncoder().encode('poison'),
+) {
   const vdaf = multihotVdaf(options)
   const { length, maxWeight, chunkLength } = vdaf
   const make = options.multiproof ? prio3MultihotCountVecWithMultiproof : prio3MultihotCountVec
   const parameters: Parameters = make({ length, maxWeight, chunkLength }).parameters
   const { field } = parameters.circuit
   const { modulus } = field
-  const context = new TextEncoder().encode('poison')
   const verifyKey = randomBytes(32)
 
   function randomBytes(size: number): Uint8Array {

@@ -1,0 +1,177 @@
+// A dishonest helper, or an impostor in its place: what the leader and the clients believe. docs/federation.md's threat
+// table names these tests.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { clientIdentity } from '../../src/federation/client/identity.ts'
+import { sealReport, shareVote } from '../../src/federation/client/shares.ts'
+import { toBase64Url } from '../../src/federation/protocol/bytes.ts'
+import { decodeAnswers, encodeAnswers, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
+import {
+  answerBytes,
+  helperName,
+  parseAuthorization,
+  SIGNATURE_HEADER,
+} from '../../src/federation/protocol/signing.ts'
+import { openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
+import { readLedger } from '../../src/privacy/ledger.ts'
+import { flipped, type Pair, type PairOptions, pairsOf, secretOf } from './two-server-kit.ts'
+
+const { begun } = pairsOf(afterEach)
+
+describe('a dishonest helper, or an impostor', () => {
+  const nothingReleased = async (pair: Pair, hash: string) => {
+    expect(existsSync(join(pair.folder, `release-${hash}.json`))).toBe(false)
+    expect(await readLedger(join(pair.folder, 'leader-ledger.jsonl'))).toEqual([])
+  }
+  type Between = NonNullable<PairOptions['between']>
+  const onJobs =
+    (
+      change: (response: Response, request: Request, pair: Pair) => Promise<Response>,
+      of: () => Pair,
+    ): Between =>
+    async (request, helper) => {
+      const kept = request.clone() as Request
+      const response = await helper(request)
+      return /\/jobs\//.test(kept.url) ? change(response, kept, of()) : response
+    }
+  /** Signs other bytes as the real helper would. */
+  async function resigned(
+    pair: Pair,
+    request: Request,
+    response: Response,
+    bytes: Uint8Array,
+    ring = pair.helperKeys,
+  ) {
+    const { time = 0, nonce = '' } = parseAuthorization(request.headers.get('authorization') ?? '') ?? {}
+    const parts = {
+      task: helperName(pair.helper.text),
+      method: 'PUT',
+      path: new URL(request.url).pathname,
+      body: new Uint8Array(await request.arrayBuffer()),
+      time,
+      nonce,
+    }
+    const headers = new Headers(response.headers)
+    const signature = (await ring.current()).sign(answerBytes(parts, response.status, bytes))
+    headers.set(SIGNATURE_HEADER, toBase64Url(signature))
+    return new Response(new Uint8Array(bytes), { status: response.status, headers })
+  }
+
+  it('answers that the helper did not sign for this very request count as none', async () => {
+    const answers: Record<string, (response: Response, request: Request, pair: Pair) => Promise<Response>> = {
+      'without a signature': async (response) => {
+        const headers = new Headers(response.headers)
+        headers.delete(SIGNATURE_HEADER)
+        return new Response(await response.arrayBuffer(), { headers })
+      },
+      'signed by another': async (response, request, pair) => {
+        const ring = await openKeyRing(join(pair.folder, 'impostor.keys'))
+        const bytes = new Uint8Array(await response.arrayBuffer())
+        return resigned(pair, request, response, bytes, ring)
+      },
+      'other bytes': async (response) => {
+        const bytes = flipped(new Uint8Array(await response.arrayBuffer()), 70)
+        return new Response(new Uint8Array(bytes), { headers: response.headers })
+      },
+      'another status': async (response) =>
+        new Response(await response.arrayBuffer(), { status: 201, headers: response.headers }),
+      'the answer to an earlier request': async (_response, request, pair) => {
+        const earlier = pair.asked.find(({ request: { url } }) => url === request.url)
+        return (earlier?.response.clone() as Response | undefined) ?? new Response(null, { status: 502 })
+      },
+    }
+    for (const [name, change] of Object.entries(answers)) {
+      let pair: Pair | undefined
+      const begunPair = await begun(3, { between: onJobs(change, () => pair as Pair) })
+      pair = begunPair.pair
+      const { hash } = begunPair
+      await expect(pair.close(hash), name).rejects.toThrow(/could not reach the helper/)
+      await nothingReleased(pair, hash)
+      expect(await pair.store.jobs(hash), name).toEqual([])
+    }
+  }, 20_000)
+
+  it('a helper that signs wrong verifier messages, or too few answers, is not believed', async () => {
+    for (const [name, tamper] of Object.entries({
+      message: (answers: ReturnType<typeof decodeAnswers>) =>
+        answers.map((one) => ({ ...one, message: flipped(one.message, 3) })),
+      fewer: (answers: ReturnType<typeof decodeAnswers>) => answers.slice(1),
+      more: (answers: ReturnType<typeof decodeAnswers>) => [...answers, ...answers],
+    })) {
+      let pair: Pair | undefined
+      const started = await begun(3, {
+        between: onJobs(
+          async (response, request, own) => {
+            const vdaf = voteVdaf(
+              (await own.atHelper.rounds()) &&
+                (await own.manifestOf(new URL(request.url).pathname.split('/')[3] ?? '')),
+            )
+            const answers = decodeAnswers(vdaf, new Uint8Array(await response.arrayBuffer()))
+            return resigned(own, request, response, encodeAnswers(vdaf, tamper(answers)))
+          },
+          () => pair as Pair,
+        ),
+      })
+      pair = started.pair
+      await expect(pair.close(started.hash), name).rejects.toThrow()
+      await nothingReleased(pair, started.hash)
+      expect(await pair.store.jobs(started.hash), name).toEqual([])
+    }
+  })
+
+  it('a helper that rejects everybody keeps the round from being released, no more', async () => {
+    let pair: Pair | undefined
+    const started = await begun(3, {
+      between: onJobs(
+        async (response, request, own) => {
+          const hash = new URL(request.url).pathname.split('/')[3] ?? ''
+          const vdaf = voteVdaf(await own.manifestOf(hash))
+          const answers = decodeAnswers(vdaf, new Uint8Array(await response.arrayBuffer()))
+          const none = answers.map(() => ({ outcome: 'proof' as const, message: new Uint8Array(0) }))
+          return resigned(own, request, response, encodeAnswers(vdaf, none))
+        },
+        () => pair as Pair,
+      ),
+    })
+    pair = started.pair
+    await expect(pair.close(started.hash)).rejects.toThrow(/expected at least 2 clients to vote/)
+    await nothingReleased(pair, started.hash)
+    expect(await pair.store.voters(started.hash)).toBeGreaterThan(0)
+  })
+
+  it('keys that the helper did not sign are taken by no client', async () => {
+    const { pair, hash } = await begun()
+    const manifest = await pair.manifestOf(hash)
+    const shares = shareVote(manifest, hash, { indices: [0], steps: [1n] })
+    const identity = await clientIdentity(secretOf(0))
+    const honest = await pair.keysNow()
+    const leaderOwn = honest.leader
+    const stranger = (await (await openKeyRing(join(pair.folder, 'stranger.keys'))).current()).sealingKeys(
+      Date.now(),
+    )
+    const [first] = honest.helper.keys
+    const tampered = {
+      'the leader’s own keys in the helper’s place': leaderOwn,
+      'a stranger’s keys': stranger,
+      'a stranger’s keys under the helper’s name': { ...stranger, identity: honest.helper.identity },
+      'another key under the helper’s signature': {
+        ...honest.helper,
+        keys: [{ ...(first as NonNullable<typeof first>), publicKey: stranger.keys[0]?.publicKey ?? '' }],
+      },
+      'a longer time': { ...honest.helper, until: honest.helper.until + 1 },
+    }
+    for (const [name, helper] of Object.entries(tampered)) {
+      const sealed = sealReport(manifest, hash, shares, {
+        keys: { ...honest, helper },
+        identity,
+        now: Date.now(),
+      })
+      await expect(sealed, name).rejects.toThrow(
+        'expected keys that the aggregator of this round signed today',
+      )
+    }
+    const late = sealReport(manifest, hash, shares, { keys: honest, identity, now: honest.helper.until })
+    await expect(late).rejects.toThrow('signed today')
+  })
+})
