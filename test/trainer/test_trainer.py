@@ -1,16 +1,21 @@
 # Promises of the trainer's parts, on the CPU with tiny models: run by test/trainer/python.test.ts.
 import json
+import os
 import shutil
+import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
+from accelerate.commands.launch import launch_command_parser
 from gguf import GGUFReader
 from tokenizers import Tokenizer, models, normalizers, processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
+from pretext_trainer import __main__ as program
 from pretext_trainer import gguf_file, gguf_tokenizer, start
 from pretext_trainer.channel import Channel
 from pretext_trainer.checkpoints import Checkpoints, write_aside
@@ -375,6 +380,56 @@ class GgufTokenizerTest(WithFolder):
             '(the splitting "poro2" is not known here)',
         )
         self.assertIn("safetensors and tokenizer.json", raised.exception.hint)
+
+
+class LaunchTest(unittest.TestCase):
+    """Which processes a job is given on a machine with so many GPUs."""
+
+    def spread(self, gpus: int, device: str = "auto", processes: int | str = "auto", env: dict | None = None):
+        """The command that takes the place of this process, without the interpreter; None where it goes on itself."""
+        job = {"kind": "train", "device": device, "processes": processes}
+        with (
+            mock.patch.object(torch.cuda, "device_count", lambda: gpus),
+            mock.patch.object(os, "execv") as execv,
+            mock.patch.dict(os.environ, env or {}),
+        ):
+            program._spread(job, "JOB.json")
+            self.cpu = os.environ.get("ACCELERATE_USE_CPU")
+            if not execv.called:
+                return None
+            self.assertEqual(os.environ[program.SPREAD_MARK], "1")
+            (path, arguments), _ = execv.call_args
+            self.assertEqual((path, arguments[0]), (sys.executable, sys.executable))
+            return arguments[1:]
+
+    def test_one_process_for_each_gpu_by_accelerate(self):
+        for wanted, processes in (("auto", 8), (4, 4)):
+            command = self.spread(8, processes=wanted)
+            self.assertEqual(command[:2], ["-m", "accelerate.commands.launch"])
+            told = launch_command_parser().parse_args(command[2:])
+            self.assertEqual((told.multi_gpu, told.num_processes, told.num_machines), (True, processes, 1))
+            self.assertTrue(told.module)
+            self.assertEqual((told.training_script, told.training_script_args), ("pretext_trainer", ["JOB.json"]))
+
+    def test_cpus_by_torchrun(self):
+        command = self.spread(0, "cpu", 2)
+        self.assertEqual(command[:5], ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"])
+        self.assertEqual(command[5:], ["-m", "pretext_trainer", "JOB.json"])
+        self.assertEqual(self.cpu, "true")
+        self.assertEqual(self.spread(0, "auto", 2)[1], "torch.distributed.run")
+        # The GPUs of a job that asks for CPUs are left alone.
+        self.assertEqual(self.spread(8, "cpu", 2)[1], "torch.distributed.run")
+
+    def test_one_is_enough(self):
+        for gpus, device, processes in ((0, "auto", "auto"), (1, "auto", "auto"), (8, "auto", 1), (8, "cpu", "auto")):
+            self.assertIsNone(self.spread(gpus, device, processes))
+        self.assertIsNone(self.spread(8, env={program.SPREAD_MARK: "1"}))
+        self.assertIsNone(self.spread(8, env={"LOCAL_RANK": "0"}))
+
+    def test_more_than_there_are_gpus_is_refused(self):
+        with self.assertRaises(Failure) as raised:
+            self.spread(2, processes=4)
+        self.assertEqual(raised.exception.message, "expected at most 2 processes, one for each GPU, got 4")
 
 
 class ScheduleTest(unittest.TestCase):

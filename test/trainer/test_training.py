@@ -3,12 +3,17 @@
 import hashlib
 import json
 import shutil
+import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import torch
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from pretext_trainer import learn, stop, train
 from pretext_trainer.channel import Channel
@@ -235,11 +240,47 @@ class TrainingTest(unittest.TestCase):
         stage = result["stages"][0]
         self.assertLess(stage["validationLoss"], stage["validationBefore"])
 
+    def test_qlora_learns_as_lora_does_over_the_weights_that_four_bits_leave(self):
+        scratch = {**self.job("wide")["model"], "width": 64, "feedForward": 128}
+        self.train("wide", model=scratch, stages=self.only_corpus(epochs=1))
+        start = lambda name: {"from": "folder", "model": str(self.folder / name / "model"), "revision": None}  # noqa: E731
+        tune = lambda name, model, quantise: self.train(  # noqa: E731
+            name,
+            model=start(model),
+            stages=self.only_corpus(),
+            lora={"rank": 4, "alpha": 8, "dropout": 0, "quantise": quantise},
+        )
+        result = tune("qlora", "wide", "nf4")
+        # The same weights, rounded by bitsandbytes' functions alone.
+        rounded = AutoModelForCausalLM.from_pretrained(self.folder / "wide" / "model")
+        for name, module in rounded.named_modules():
+            if "proj" in name:
+                four, state = quantize_4bit(module.weight.data, quant_type="nf4", compress_statistics=True)
+                module.weight.data = dequantize_4bit(four, state)
+        shutil.copytree(self.folder / "wide" / "model", self.folder / "rounded" / "model")
+        rounded.save_pretrained(self.folder / "rounded" / "model")
+        golden = tune("lora-over-rounded", "rounded", "none")
+        whole = tune("lora-over-whole", "wide", "none")
+        losses = lambda r: [h[kind] for h in r["stages"][0]["history"] for kind in ("trainLoss", "validationLoss")]  # noqa: E731
+        difference = lambda other: max(abs(a - b) for a, b in zip(losses(result), losses(other), strict=True))  # noqa: E731
+        self.assertLess(difference(golden), 1e-4)
+        self.assertGreater(difference(whole), 2e-4)
+        self.assertLess(result["stages"][0]["validationLoss"], result["stages"][0]["validationBefore"])
+        # The adapter is merged into the weights as they were before they were rounded.
+        before = load_file(self.folder / "wide" / "model" / "model.safetensors")
+        after = load_file(self.folder / "qlora" / "model" / "model.safetensors")
+        adapter = load_file(self.folder / "qlora" / "adapter" / "adapter_model.safetensors")
+        for name in (n for n in before if "proj" in n):
+            a, b = (adapter[f"base_model.model.{name.removesuffix('.weight')}.lora_{half}.weight"] for half in "AB")
+            torch.testing.assert_close(after[name], before[name] + 2 * (b @ a), atol=1e-6, rtol=1e-6)
+        self.assertTrue((self.folder / "qlora" / "model.gguf").exists())
+
     def test_qlora_says_what_is_missing(self):
         lora = {"rank": 4, "alpha": 8, "dropout": 0, "quantise": "nf4"}
-        failure = self.refused("qlora", model=self.from_first(), stages=self.only_corpus(), lora=lora)
+        with mock.patch.dict(sys.modules, {"bitsandbytes": None}):
+            failure = self.refused("no-qlora", model=self.from_first(), stages=self.only_corpus(), lora=lora)
         self.assertEqual(failure.code, "dependency")
-        self.assertRegex(failure.message, r"^QLoRA \(--quantise nf4\) needs (the Python package bitsandbytes|a GPU with CUDA)")
+        self.assertEqual(failure.message, "QLoRA (--quantise nf4) needs the Python package bitsandbytes, which is not installed")
 
     def test_sequences_longer_than_the_model_are_refused(self):
         failure = self.refused("long", model=self.from_first(), stages=self.only_corpus(), sequenceTokens=4096)

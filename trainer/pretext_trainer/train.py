@@ -126,8 +126,10 @@ def _four_bits(place: Place):
             "QLoRA (--quantise nf4) needs the Python package bitsandbytes, which is not installed",
             "install it for a Python of your own and name that with PRETEXT_PYTHON, or leave --quantise out",
         ) from None
-    if place.device.type != "cuda":
-        raise Failure("dependency", f"QLoRA (--quantise nf4) needs a GPU with CUDA, and this is the {place.device.type}")
+    if place.device.type not in ("cuda", "cpu"):
+        raise Failure(
+            "dependency", f"QLoRA (--quantise nf4) needs a GPU with CUDA or the CPU, and this is {place.device.type}", "say --device cpu"
+        )
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
@@ -139,7 +141,15 @@ def _with_lora(start: starts.Start, job: dict, place: Place) -> torch.nn.Module:
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     lora = job["lora"]
-    base = prepare_model_for_kbit_training(start.model) if lora["quantise"] == "nf4" else start.model.to(place.device)
+    if lora["quantise"] == "nf4":
+        for module in start.model.modules():
+            # On some CPUs bitsandbytes repacks its weights at the first look at held-out texts, for a kernel that has no
+            # gradient: what is trained after that would learn from a part of it.
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                module.support_avx512bf16_for_cpu = False
+        base = prepare_model_for_kbit_training(start.model)
+    else:
+        base = start.model.to(place.device)
     torch.manual_seed(job["seed"])
     config = LoraConfig(
         r=lora["rank"],
