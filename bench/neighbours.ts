@@ -1,4 +1,4 @@
-// Exact search against faiss's IndexFlatL2 with the same two threads, 384 dimensions, k = 8:
+// Exact search against faiss's IndexFlatL2 with the same two threads, 384 dimensions, k = 1 and 8:
 // PYTHON=<one with faiss-cpu> npx tsx bench/neighbours.ts [turns] [stream]
 // `stream` sends a million queries in blocks through 10,000 candidates and prints the memory after each tenth.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +10,6 @@ import { seededRandom } from '../src/random.ts'
 import { here, interleave, type Measured, median, python, report } from './interleave.ts'
 
 const DIM = 384
-const K = 8
 const turns = Number(process.argv[2] ?? 5)
 const folder = await mkdtemp(join(tmpdir(), 'neighbours-'))
 const faiss = python(join(import.meta.dirname, 'neighbours.py'))
@@ -47,7 +46,7 @@ async function sameAs(path: string, indices: Int32Array): Promise<number> {
   return indices.reduce((sum, index, i) => sum + (index === theirs[i] ? 1 : 0), 0) / indices.length
 }
 
-async function compare(rows: number, asked: number, kind: 'random' | 'clustered'): Promise<void> {
+async function compare(rows: number, asked: number, kind: 'random' | 'clustered', k: number): Promise<void> {
   const candidates = points(rows, kind, 2)
   const queries = points(asked, kind, 3)
   await faiss.ask({ candidates: await place('candidates', candidates), dim: DIM })
@@ -55,28 +54,28 @@ async function compare(rows: number, asked: number, kind: 'random' | 'clustered'
   const neighbours = await createExactNeighbours(candidates, { distance: 'l2' })
   const summary = await interleave(
     {
-      pretext: () => here(() => neighbours.nearest(queries, K)),
-      'faiss IndexFlatL2': () => faiss.ask({ queries: path, dim: DIM, k: K }),
+      pretext: () => here(() => neighbours.nearest(queries, k)),
+      'faiss IndexFlatL2': () => faiss.ask({ queries: path, dim: DIM, k }),
     },
     turns,
   )
-  report(`${asked} queries among ${rows} candidates, ${kind}`, summary, asked, 'queries')
-  const { indices } = await neighbours.nearest(queries, K)
+  report(`${asked} queries among ${rows} candidates, ${kind}, k = ${k}`, summary, asked, 'queries')
+  const { indices } = await neighbours.nearest(queries, k)
   console.log(
     `\nThe same neighbours in the same order: ${(100 * (await sameAs(path, indices))).toFixed(3)} %`,
   )
   await neighbours.dispose()
 }
 
-async function stream(): Promise<void> {
+async function stream(k: number): Promise<void> {
   const candidates = points(10_000, 'clustered', 2)
   await faiss.ask({ candidates: await place('candidates', candidates), dim: DIM })
   const neighbours = await createExactNeighbours(candidates, { distance: 'l2' })
   const ratios: { wall: number; cpu: number }[] = []
   for (let block = 1; block <= 100; block++) {
     const queries = points(10_000, 'clustered', 3 + block)
-    const ours = await here(() => neighbours.nearest(queries, K))
-    const theirs = await faiss.ask<Measured>({ queries: await place('queries', queries), dim: DIM, k: K })
+    const ours = await here(() => neighbours.nearest(queries, k))
+    const theirs = await faiss.ask<Measured>({ queries: await place('queries', queries), dim: DIM, k })
     ratios.push({ wall: theirs.wallMs / ours.wallMs, cpu: theirs.cpuMs / ours.cpuMs })
     if (block % 10 !== 0) continue
     const wall = median(ratios.map((ratio) => ratio.wall)).toFixed(2)
@@ -87,11 +86,13 @@ async function stream(): Promise<void> {
   await neighbours.dispose()
 }
 
-if (process.argv[3] === 'stream') await stream()
+if (process.argv[3] === 'stream') await stream(1)
 else {
   for (const kind of ['random', 'clustered'] as const) {
-    await compare(2_000, 10_000, kind)
-    await compare(10_000, 10_000, kind)
+    for (const k of [1, 8]) {
+      await compare(2_000, 10_000, kind, k)
+      await compare(10_000, 10_000, kind, k)
+    }
   }
 }
 faiss.close()

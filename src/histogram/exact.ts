@@ -19,8 +19,8 @@ import {
 
 /** Queries at once: with the candidates of one part, 64 MB of scores. */
 const BLOCK_ROWS = 16_777_216 / PART
-/** Candidates that are looked at beyond the k best: most texts need fewer, and the rest takes the next step. */
-const MORE = { int8: 24, float: 64 }
+/** Candidates to look at for k: almost all texts need fewer, and the rest takes the next step. */
+const SHORTLIST = { int8: (k: number) => 3 * k + 16, float: (k: number) => k + 64 }
 
 export async function createExactNeighbours(
   candidates: Matrix,
@@ -34,15 +34,14 @@ export async function createExactNeighbours(
   let float: Promise<Scorer> | undefined
 
   /** Of the queries, those at `rows`: writes what the scores decide, returns the rows that they leave open. */
-  async function decide(scorer: Scorer, more: number, queries: Matrix, k: number, out: Int32Array) {
-    const queryNorms = checkedNorms(queries, 'queries')
+  async function decide(scorer: Scorer, count: number, queries: Matrix, k: number, out: Int32Array) {
+    const best = bestOf(k)
     const open: number[] = []
     for (let start = 0; start < queries.rows; start += BLOCK_ROWS) {
       const rows = Math.min(BLOCK_ROWS, queries.rows - start)
-      const own = queryNorms.subarray(start, start + rows)
-      const scored = await scorer.score(rowRange(queries, start, rows), own, k + more)
+      const scored = await scorer.score(rowRange(queries, start, rows), count)
       for (let i = start; i < start + rows; i++) {
-        const best = bestOf(k, exact.error(queryNorms[i] as number))
+        best.restart(exact.error(scored.norms[i - start] as number))
         const query = row(queries, i)
         if (!lookAtScored(scored, i - start, query, best)) open.push(i)
         else writeBest(best, query, measure, out, i * k)
@@ -67,15 +66,16 @@ export async function createExactNeighbours(
   async function nearest(queries: Matrix, k: number) {
     checkQuery(queries, k, candidates)
     const indices = new Int32Array(queries.rows * k)
-    const open = await decide(int8, MORE.int8, queries, k, indices)
+    const open = await decide(int8, SHORTLIST.int8(k), queries, k, indices)
     if (open.length === 0) return { indices, k }
     const left = gatherRows(queries, open)
     const answers = new Int32Array(open.length * k)
     float ??= createFloatScorer(candidates, norms, distance)
-    for (const i of await decide(await float, MORE.float, left, k, answers)) {
+    for (const i of await decide(await float, SHORTLIST.float(k), left, k, answers)) {
       // Very many candidates are about equally near, or equal.
-      const best = bestOf(k, exact.error(norm(row(left, i))))
       const query = row(left, i)
+      const best = bestOf(k)
+      best.restart(exact.error(norm(query)))
       for (let index = 0; index < candidates.rows; index++) best.add(index, exact.score(query, index))
       writeBest(best, query, measure, answers, i * k)
     }
@@ -101,41 +101,55 @@ function norm(query: Float32Array): number {
 /** The best so far, best first, and with them all that the error of a score leaves undecided. */
 interface Best {
   readonly k: number
-  readonly error: number
   readonly scores: number[]
   readonly indices: number[]
+  error: number
+  restart(error: number): void
   /** Below it a candidate is certainly not among the k best. */
   lowest(): number
   add(index: number, score: number): void
 }
 
-function bestOf(k: number, error: number): Best {
+function bestOf(k: number): Best {
   const scores: number[] = []
   const indices: number[] = []
-  const lowest = () => (scores.length < k ? Number.NEGATIVE_INFINITY : (scores[k - 1] as number) - 2 * error)
-  return {
+  const best: Best = {
     k,
-    error,
     scores,
     indices,
-    lowest,
+    error: 0,
+    restart(error) {
+      best.error = error
+      scores.length = 0
+      indices.length = 0
+    },
+    lowest: () => (scores.length < k ? Number.NEGATIVE_INFINITY : (scores[k - 1] as number) - 2 * best.error),
     add(index, score) {
-      if (score < lowest()) return
+      if (score < best.lowest()) return
       let at = scores.length
-      while (at > 0 && (scores[at - 1] as number) < score) at--
-      scores.splice(at, 0, score)
-      indices.splice(at, 0, index)
-      while (scores.length > k && (scores.at(-1) as number) < lowest()) {
+      // Moved by hand: splice would make an array for every candidate.
+      for (; at > 0 && (scores[at - 1] as number) < score; at--) {
+        scores[at] = scores[at - 1] as number
+        indices[at] = indices[at - 1] as number
+      }
+      scores[at] = score
+      indices[at] = index
+      while (scores.length > k && (scores.at(-1) as number) < best.lowest()) {
         scores.pop()
         indices.pop()
       }
     },
   }
+  return best
 }
 
 /** The k best in their order, by `measure` where the scores lie too near to each other to tell. */
 function writeBest(best: Best, query: Float32Array, measure: Measure, out: Int32Array, at: number): void {
   const { scores, indices, error, k } = best
+  if (scores.length === 1) {
+    out[at] = indices[0] as number
+    return
+  }
   for (let start = 0; start < k; ) {
     let end = start + 1
     while (end < scores.length && (scores[end - 1] as number) - (scores[end] as number) <= 2 * error) end++

@@ -3,7 +3,7 @@ import { type Matrix, row } from '../embeddings/matrix.ts'
 import type { Distance } from './neighbours.ts'
 
 /** Squares of longer vectors leave the range of a 32-bit float. */
-const LONGEST_NORM = 1e18
+export const LONGEST_NORM = 1e18
 
 /** Distance of a query to candidate `index` in 64 bits, up to what is the same for all candidates. */
 export type Measure = (query: Float32Array, index: number) => number

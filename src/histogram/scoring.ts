@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { type Matrix, matrix } from '../embeddings/matrix.ts'
 import { loadOnnxRuntime, type OnnxRuntime } from '../embeddings/onnx-runtime.ts'
+import { checkedNorms, LONGEST_NORM } from './measure.ts'
 import type { Distance } from './neighbours.ts'
 import { floatScoring, int8Scoring } from './scoring-graph.ts'
 
@@ -22,13 +23,14 @@ export interface PartScores {
 
 export interface Scored {
   readonly parts: readonly PartScores[]
-  /** For each query, how far a score can be from the truth. */
+  /** For each query, how far a score can be from the truth, and at least its norm. */
   readonly errors: Float64Array
+  readonly norms: Float64Array
 }
 
 export interface Scorer {
   /** All of one call are held in memory at once: at most `SCORES_PER_BLOCK / PART` queries. */
-  score(queries: Matrix, norms: Float64Array, count: number): Promise<Scored>
+  score(queries: Matrix, count: number): Promise<Scored>
   release(): Promise<void>
 }
 
@@ -73,13 +75,14 @@ export const createFloatScorer: CreateScorer = async (candidates, norms, distanc
   const longest = Math.max(...targets.map((target) => target.longest))
   const largestBias = Math.max(...targets.map((target) => target.largestBias))
   return {
-    async score(queries, queryNorms, count) {
+    async score(queries, count) {
+      const queryNorms = checkedNorms(queries, 'queries')
       const feeds = { queries: new Tensor('float32', queries.values, [queries.rows, dim]) }
       const parts = await bestOfParts({ Tensor }, sessions, targets, feeds, count)
       const errors = queryNorms.map(
         (norm) => SLACK * (dim + 4) * ROUNDOFF * (norm * longest + largestBias) + UNDERFLOW,
       )
-      return { parts, errors }
+      return { parts, errors, norms: queryNorms }
     },
     release: () => releaseAll(sessions),
   }
@@ -111,7 +114,7 @@ export async function createInt8Scorer(
   const longest = Math.max(...targets.map((target) => target.longest))
   const largestBias = Math.max(...targets.map((target) => target.largestBias))
   return {
-    async score(queries, _norms, count) {
+    async score(queries, count) {
       const { bytes, scale, lost, kept } = quantiseQueries(queries, levels)
       const feeds = {
         queries: new Tensor('uint8', bytes, [queries.rows, dim]),
@@ -125,7 +128,8 @@ export async function createInt8Scorer(
         const afterwards = 8 * ROUNDOFF * (own * (longest + farthest) + largestBias)
         return SLACK * (rounded + afterwards) + UNDERFLOW
       })
-      return { parts, errors }
+      const queryNorms = kept.map((own, i) => SLACK * (own + (lost[i] as number)))
+      return { parts, errors, norms: queryNorms }
     },
     release: () => releaseAll(sessions),
   }
@@ -140,7 +144,7 @@ export function int8Range(): Promise<Int8Range> {
     const ones = matrix(32, dim, new Float32Array(32 * dim).fill(1))
     const norms = new Float64Array(32).fill(1)
     const scorer = await createInt8Scorer(ones, norms, 'cosine')
-    const { parts } = await scorer.score(ones, norms, 1)
+    const { parts } = await scorer.score(ones, 1)
     await scorer.release()
     const exact = parts[0]?.scores.every((score) => Math.abs(score - dim) < 1e-3) === true
     return { levels: exact ? 127 : 63 }
@@ -197,6 +201,9 @@ function quantiseQueries(queries: Matrix, levels: number) {
   const { rows, dim, values } = queries
   const zero = levels + 1
   const scale = stepOf(values, 1, levels)
+  // One value that is not finite, or too long a row, leaves no scale; the check says which row it is.
+  if (!(scale * levels * Math.sqrt(dim) <= LONGEST_NORM)) checkedNorms(queries, 'queries')
+  const inverse = 1 / scale
   const bytes = new Uint8Array(rows * dim)
   const lost = new Float64Array(rows)
   const kept = new Float64Array(rows)
@@ -205,7 +212,7 @@ function quantiseQueries(queries: Matrix, levels: number) {
     let own = 0
     for (let at = i * dim; at < (i + 1) * dim; at++) {
       const exact = values[at] as number
-      const byte = (exact / scale + zero + 0.5) | 0
+      const byte = (exact * inverse + zero + 0.5) | 0
       bytes[at] = byte
       const whole = (byte - zero) * scale
       away += (exact - whole) * (exact - whole)
@@ -273,10 +280,14 @@ export function exactScore(candidates: Matrix, norms: Float64Array, distance: Di
     error: (norm: number): number =>
       SLACK * (dim + 8) * unit * (l2 ? norm * longest + longest * longest + (norm + longest) ** 2 : 2 * norm),
     score(query: Float32Array, index: number): number {
-      let [a, b, c, e] = [0, 0, 0, 0]
+      let a = 0
+      let b = 0
+      let c = 0
+      let e = 0
       let at = index * dim
       let d = 0
-      for (; d + 3 < dim; d += 4, at += 4) {
+      // Four sums, since each addition waits for the one before it.
+      for (const end = dim - 3; d < end; d += 4, at += 4) {
         a += (query[d] as number) * (values[at] as number)
         b += (query[d + 1] as number) * (values[at + 1] as number)
         c += (query[d + 2] as number) * (values[at + 2] as number)
