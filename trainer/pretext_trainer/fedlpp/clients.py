@@ -1,6 +1,5 @@
 # The clients of a simulation as token sequences, who of them takes part in a round, and how well a model tells the next
 # token of the validation clients. Every choice follows from the seed.
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,50 +7,28 @@ import torch
 
 from ..evaluate_model import Sequence, sequences_of, sums_of
 from ..failure import Failure
-from ..tokens import encode
+from ..federated.clients import check_apart, read_rows, sequences_of_clients, texts_by_client
 
 
 @dataclass
 class Client:
-    name: str
     sequences: list[np.ndarray]
 
 
-def read_rows(path: str) -> list[dict]:
-    """Rows with "client" and "text", checked; nothing of a row is ever in an error."""
-    rows = []
-    try:
-        with open(path, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                    good = isinstance(row["text"], str) and isinstance(row["client"], (str, int))
-                except (ValueError, KeyError, TypeError):
-                    good = False
-                if not good:
-                    raise Failure("data", f'{path}:{number}: expected a JSON object with a "client" and a "text"') from None
-                rows.append({"client": row["client"], "text": row["text"]})
-    except FileNotFoundError:
-        raise Failure("data", f"{path}: expected a file of texts, found none") from None
-    return rows
-
-
-def clients_of(rows: list[dict], tokenizer, length: int, texts_per_client: int, seed: int) -> list[Client]:
-    """Clients in the order of first appearance, each with at most `texts_per_client` of its texts."""
-    own: dict[str, list[str]] = {}
-    for row in rows:
-        own.setdefault(str(row["client"]), []).append(row["text"])
-    clients = []
-    for place, (name, texts) in enumerate(own.items()):
-        order = np.random.default_rng([seed, 11, place]).permutation(len(texts))[:texts_per_client]
-        sequences = encode(tokenizer, [texts[i] for i in sorted(order)], length)
-        if sequences:
-            clients.append(Client(name, sequences))
-    if not clients:
-        raise Failure("data", "expected a client with a text of two tokens or more, got none")
-    return clients
+def both_groups(job: dict, tokenizer) -> tuple[list[Client], list[Client]]:
+    """(the clients that are learned from, those for validation), each with at most `textsPerClient` texts."""
+    mine, theirs = read_rows(job["clients"], "the clients"), read_rows(job["validation"], "the validation clients")
+    check_apart(mine, theirs)
+    groups = []
+    for rows, name in ((mine, "clients"), (theirs, "validation clients")):
+        made = sequences_of_clients(
+            tokenizer, texts_by_client(rows), job["sequenceTokens"], job["textsPerClient"], job["seed"]
+        )
+        clients = [Client(own) for own in made if own]
+        if not clients:
+            raise Failure("data", f"{name}: expected a client with a text of two tokens or more, got none")
+        groups.append(clients)
+    return groups[0], groups[1]
 
 
 def draw(clients: int, cohort: int, sampling: str, seed: int, round_: int) -> list[int]:
@@ -77,7 +54,8 @@ class Validation:
     """Cross-entropy (nats per token) and accuracy over all tokens of texts, counted as the job evaluate-model does."""
 
     def __init__(self, path: str, tokenizer, length: int, micro: int):
-        self.sequences: list[Sequence] = sequences_of(tokenizer, read_rows(path), length)[0]
+        rows = [{"client": row.client, "text": row.text} for row in read_rows(path, "the validation clients")]
+        self.sequences: list[Sequence] = sequences_of(tokenizer, rows, length)[0]
         if not self.sequences:
             raise Failure("data", f"{path}: expected a validation text of two tokens or more, got none")
         self.sequences.sort(key=lambda s: len(s.ids))

@@ -12,10 +12,13 @@ from ..checkpoints import write_aside
 from ..place import Place
 from ..stop import stop_wanted, stopped
 from .adapter import load, trained, with_adapter
-from .clients import Validation, check_cohort, clients_of, read_rows
+from .clients import Validation, both_groups, check_cohort
 from .gaps import WINDOWS, gap_row, recovery
 from .progress import Progress
 from .quantise import WHOLE, Adapter
+
+# Clients whose operations are counted; the others' follow by their tokens.
+FLOPS_OF = 4
 
 
 def run(job: dict, channel: Channel) -> dict:
@@ -28,7 +31,7 @@ def run(job: dict, channel: Channel) -> dict:
     # pfl chooses a device when it is imported.
     os.environ["PFL_PYTORCH_DEVICE"] = str(place.device)
     start = starts.checkpoint({"from": "folder", "model": job["start"], "revision": None}, torch.float32)
-    clients = clients_of(read_rows(job["clients"]), start.tokenizer, job["sequenceTokens"], job["textsPerClient"], job["seed"])
+    clients, _ = both_groups(job, start.tokenizer)
     cohort = check_cohort(job, len(clients))
     validation = Validation(job["validation"], start.tokenizer, job["sequenceTokens"], job["microBatch"])
     model = with_adapter(start.model.to(place.device), job["rank"], job["alpha"], job["seed"])
@@ -60,6 +63,8 @@ def _train(job, channel, progress, state, model, clients, cohort, bits, validati
         training.restore(_part(tensors, "theta"), kept["meters"], kept["round"], kept["mechanism"])
         deliveries = [_part(tensors, f"delivery{i}") for i in range(kept["deliveries"])]
         channel.note(f"resumed {bits} bits at round {training.round} of {job['rounds']}")
+    if training.round == 0:
+        training.count_flops(list(range(min(FLOPS_OF, len(clients)))))
     stage = f"{bits} bits"
     while training.round < job["rounds"]:
         deliveries = [*deliveries, training.step()][-max(WINDOWS) :]
@@ -170,7 +175,7 @@ def _result(job: dict, state: dict, before: dict, values: int) -> dict:
             "bytesDownPerClientRound": meters["bytes_down"] / participations,
             "bytesUpPerClientRound": meters["bytes_up"] / participations,
             "clientCpuSecondsPerRound": meters["client_seconds"] / participations,
-            "clientFlopsPerRound": meters["flops"] / max(1, meters["flops_participations"]),
+            "clientFlopsPerRound": meters["flops"] / meters["flops_tokens"] * meters["tokens"] / participations,
             "serverCpuSeconds": meters["server_seconds"],
             "llmTokens": 0,
         },

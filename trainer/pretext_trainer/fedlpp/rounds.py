@@ -65,7 +65,10 @@ class Cohorts(FederatedDatasetBase):
     def dataset(self, place: int, round_: int) -> Dataset:
         own = self._clients[place]
         order = np.random.default_rng([self._seed, 13, round_, place]).permutation(len(own.sequences))
-        return Dataset(padded([own.sequences[i] for i in order], self._device), user_id=own.name)
+        return Dataset(padded([own.sequences[i] for i in order], self._device))
+
+    def tokens(self, place: int) -> int:
+        return sum(len(s) for s in self._clients[place].sequences)
 
     def get_cohort(self, cohort_size: int):
         for place in self.cohort:
@@ -117,8 +120,10 @@ class Meters:
     bytes_up: int = 0
     client_seconds: float = 0.0
     server_seconds: float = 0.0
+    # Of those whose operations were counted.
     flops: float = 0.0
-    flops_participations: int = 0
+    flops_tokens: int = 0
+    tokens: int = 0
     drawn: list[int] = field(default_factory=list)
     # Rounds that each client took part in.
     taken: list[int] = field(default_factory=list)
@@ -131,19 +136,12 @@ class FedLPP(FederatedAveraging):
         super().__init__()
         self._rule, self._rate, self._rounds, self._meters = rule, rate, rounds, meters
         self.delivered: Adapter = {}
-        self.count_flops = False
 
     def simulate_one_user(self, model, user_dataset, central_context):
         exact = model.get_parameters()
         model.set_parameters(self.delivered)
         began = time.process_time()
-        if self.count_flops:
-            with FlopCounterMode(display=False) as counter:
-                delta, metrics = super().simulate_one_user(model, user_dataset, central_context)
-            self._meters.flops += counter.get_total_flops()
-            self._meters.flops_participations += 1
-        else:
-            delta, metrics = super().simulate_one_user(model, user_dataset, central_context)
+        delta, metrics = super().simulate_one_user(model, user_dataset, central_context)
         self._meters.client_seconds += time.process_time() - began
         self._meters.participations += 1
         self._meters.bytes_up += len(encode(dict(delta.items()), WHOLE, 0, SCALE))
@@ -203,7 +201,6 @@ class Training:
         self.cohorts.round = self.round
         self.cohorts.cohort = draw(self._count, self._cohort, self._job["sampling"], self._job["seed"], self.round)
         algorithm.delivered = self._wrapped_names(self.deliver())
-        algorithm.count_flops = self.round == 0
         context = CentralContext(
             current_central_iteration=self.round,
             do_evaluation=False,
@@ -223,6 +220,7 @@ class Training:
         meters.drawn.append(len(self.cohorts.cohort))
         for client in self.cohorts.cohort:
             meters.taken[client] += 1
+            meters.tokens += self.cohorts.tokens(client)
         self.round += 1
         meters.rounds = self.round
         meters.server_seconds += time.process_time() - began - (meters.client_seconds - own)
@@ -232,6 +230,17 @@ class Training:
         """One client's training as in a round, on the model as it stands; nothing is sent."""
         texts = self.cohorts.dataset(client, self._job["rounds"] + more)
         bridges.sgd_bridge().do_sgd(self._pfl, texts, self._local)
+
+    def count_flops(self, clients: list[int]) -> None:
+        """Operations of these clients' training; the model is put back. Apart from the rounds, because the counter may choose
+        other kernels and so change last bits."""
+        exact = trained(self.model)
+        for client in clients:
+            with FlopCounterMode(display=False) as counter:
+                self.train_alone(client, 0)
+            self.meters.flops += counter.get_total_flops()
+            self.meters.flops_tokens += self.cohorts.tokens(client)
+        load(self.model, exact)
 
     def _nobody(self, context: CentralContext):
         """A sum over nobody is released all the same, with its noise: leaving it out would say who was there."""

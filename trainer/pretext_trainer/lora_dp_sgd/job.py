@@ -1,6 +1,5 @@
 # The job "lora-dp-sgd": one training for each row of the table, the first of which is the arm; what LoRA's noise is on this
 # model's own gradients; membership inference on each row. Killed anywhere, it goes on behind its last checkpoint.
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ from ..channel import Channel
 from ..check import versions
 from ..checkpoints import write_aside
 from ..failure import Failure
-from ..fedlpp.clients import Client, Validation, check_cohort, clients_of, read_rows
+from ..federated.clients import read_rows
+from ..fedlpp.clients import Client, Validation, both_groups, check_cohort
 from ..fedlpp.progress import Progress
 from ..place import Place
 from ..stop import stop_wanted, stopped
@@ -29,11 +29,7 @@ def run(job: dict, channel: Channel) -> dict:
     if finished is not None:
         return finished
     tokenizer = _start(job).tokenizer
-
-    def clients_in(path: str) -> list[Client]:
-        return clients_of(read_rows(path), tokenizer, job["sequenceTokens"], job["textsPerClient"], job["seed"])
-
-    clients, others = clients_in(job["clients"]), clients_in(job["validation"])
+    clients, others = both_groups(job, tokenizer)
     cohort = check_cohort(job, len(clients))
     validation = Validation(job["validation"], tokenizer, job["sequenceTokens"], job["microBatch"])
     members, strangers = _some(clients, job), _some(others, job)
@@ -97,7 +93,7 @@ def _train(job, channel, progress, place, training, looks, done, members, strang
     at = {round(job["steps"] * (i + 1) / job["looks"]) for i in range(job["looks"])} | {job["steps"]}
     scores: dict = {}
     while seen.steps < job["steps"]:
-        training.step(count_flops=seen.steps == 0)
+        training.step()
         ended = seen.steps == job["steps"]
         if seen.steps in at:
             look, scores = _look(training, job, place, members, strangers, before)
@@ -201,7 +197,7 @@ def _result(job, rows, done, clients, cohort, start_loss, tokenizer, place) -> d
     seen = main["seen"]
     participations = max(1, sum(seen["drawn"]))
     # One place holds the texts: each client sends them once.
-    sent = sum(len(json.dumps(row).encode()) for row in read_rows(job["clients"]))
+    sent = sum(len(row.text.encode("utf-8", "replace")) for row in read_rows(job["clients"], "the clients"))
     fresh = lambda: _start(job).model.to(place.device)  # noqa: E731
     noise = noise_table(fresh, clients, job) if job["noiseRanks"] else []
     return {
@@ -222,7 +218,6 @@ def _result(job, rows, done, clients, cohort, start_loss, tokenizer, place) -> d
             "startLoss": start_loss,
             "method": job["method"],
             "largestContribution": seen["largest"] if job["method"] == "dp" else None,
-            "serverFlopsPerClient": seen["flops"],
             "rows": [look for d in done for look in d["looks"]],
             "equalLoss": equal_loss([d["looks"] for d in done], start_loss),
             "audit": [

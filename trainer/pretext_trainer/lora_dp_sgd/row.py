@@ -36,7 +36,6 @@ class Seen:
     sigma: float | None = None
     largest: float = 0.0
     seconds: float = 0.0
-    flops: float = 0.0
 
 
 class RowTraining:
@@ -74,18 +73,11 @@ class RowTraining:
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return self.model(input_ids=ids, use_cache=False).logits
 
-    def step(self, count_flops: bool = False) -> None:
+    def step(self) -> None:
         seen = self.seen
         chosen = draw(len(self.clients), self.cohort, self.job["sampling"], self.job["seed"], seen.steps)
         began = time.process_time()
-        if count_flops:
-            from torch.utils.flop_counter import FlopCounterMode
-
-            with FlopCounterMode(display=False) as counter:
-                self._gradients(chosen)
-            seen.flops = counter.get_total_flops() / max(1, len(chosen))
-        else:
-            self._gradients(chosen)
+        self._gradients(chosen)
         self.optimiser.step()
         if self.method == "flora":
             for place, layer in enumerate(self.layers.values()):
