@@ -116,17 +116,20 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
     const place = join(folder, part)
     const depends = { ground: groundHash(ground), arm: arm.name, settings, ...of }
     const { result, seconds } = await once(place, depends, async (resume) => {
-      const task = armTask(ground, arm, {
-        ...of,
-        out: join(place, 'work'),
-        resume,
-        shared: join(folder, 'shared'),
-      })
+      const seen = new Map<string, ReturnType<Ground['evaluate']>>()
+      const evaluated = (model: string) => {
+        const known = seen.get(model) ?? ground.evaluate(model, of.evaluate)
+        seen.set(model, known)
+        return known
+      }
+      const out = join(place, 'work')
+      const task = armTask(ground, arm, { ...of, out, resume, evaluated, shared: join(folder, 'shared') })
       const answer = await arm.run(task, settings)
+      const { model } = answer
       return {
         result: answer,
         spent: spentBy(arm, of.epsilon, answer, ground),
-        sums: of.evaluate && answer.model !== null ? await ground.evaluate(answer.model, 'evaluation') : null,
+        sums: of.evaluate && model !== null ? (await evaluated(model)).evaluation : null,
       }
     })
     if (!config.keepModels) await dropLargeFiles(place)

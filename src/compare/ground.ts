@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import { PretextError } from '../errors.ts'
 import type { ModelSums } from '../evaluate/next-token.ts'
-import { inPrivateFolder } from '../evaluate/private-folder.ts'
+import { inPrivateFolder, type PrivateFolder } from '../evaluate/private-folder.ts'
 import { trainerEvents } from '../evaluate/trainer.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
 import { trainerPython } from '../finetune/environment.ts'
@@ -41,8 +41,8 @@ export interface Ground {
   readonly signal: AbortSignal | undefined
   readonly python: string
   runJob<K extends JobKind>(job: Job<K>, label: string): Promise<JobResult<K>>
-  /** Sums by client over the validation clients, or over those that no choice sees. */
-  evaluate(model: string, on: 'validation' | 'evaluation'): Promise<ModelSums>
+  /** Sums by client over the validation clients, and where they are asked for over those that no choice sees. */
+  evaluate(model: string, both: boolean): Promise<{ validation: ModelSums; evaluation: ModelSums | null }>
 }
 
 /** Makes the ground and works on it; real texts lie in a private folder meanwhile. */
@@ -70,7 +70,7 @@ export async function onGround<T>(
     await unlock()
   }
   return inPrivateFolder(async (folder) => {
-    const evaluation = await folder.write('evaluation', split.evaluation)
+    const files = await evaluationFiles(folder, split)
     const run = async <K extends JobKind>(job: Job<K>, label: string): Promise<JobResult<K>> => {
       const events = trainerEvents(label, onEvent)
       try {
@@ -88,20 +88,43 @@ export async function onGround<T>(
       signal,
       python,
       runJob: run,
-      evaluate: (model, on) =>
-        run<'evaluate-model'>(
-          {
-            kind: 'evaluate-model',
-            model,
-            texts: on === 'validation' ? split.validation : evaluation,
-            sequenceTokens: config.sequenceTokens,
-            device: config.device,
-            threads: config.threads,
-          },
-          `next tokens of the ${on} clients`,
-        ),
+      async evaluate(model, both) {
+        const on = (texts: string) =>
+          run<'evaluate-model'>(
+            {
+              kind: 'evaluate-model',
+              model,
+              texts,
+              sequenceTokens: config.sequenceTokens,
+              device: config.device,
+              threads: config.threads,
+            },
+            'next tokens',
+          )
+        if (!both) return { validation: await on(files.validation), evaluation: null }
+        // One start of Python for both.
+        const { validationClients, evaluationClients } = split.counts
+        const all = await on(files.both)
+        if (all.clients.length === validationClients + evaluationClients) {
+          const validation = { ...all, clients: all.clients.slice(0, validationClients) }
+          const evaluation = { ...all, clients: all.clients.slice(validationClients) }
+          return { validation, evaluation: { ...evaluation, texts: split.evaluation.length } }
+        }
+        // Clients without a token to tell have no sums: whose they are must then be asked for.
+        return { validation: await on(files.validation), evaluation: await on(files.evaluation) }
+      },
     })
   })
+}
+
+/** Clients are numbers here, the validation clients first. */
+async function evaluationFiles(folder: PrivateFolder, { chosenOn, evaluation, counts }: Split) {
+  const after = evaluation.map((row) => ({ ...row, client: row.client + counts.validationClients }))
+  return {
+    validation: await folder.write('validation', chosenOn),
+    evaluation: await folder.write('evaluation', evaluation),
+    both: await folder.write('both', [...chosenOn, ...after]),
+  }
 }
 
 /** What every run depends on besides its own settings: a folder of another ground is refused. */

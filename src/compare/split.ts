@@ -15,6 +15,8 @@ export interface Split {
   readonly counts: SplitCounts
   /** Of both files. */
   readonly sha256: string
+  /** The rows of `validation`, for the evaluator. */
+  readonly chosenOn: readonly ReferenceRow[]
   /** Consented clients, whom no arm and no choice sees. */
   readonly evaluation: readonly ReferenceRow[]
 }
@@ -99,7 +101,8 @@ export async function splitClients(
     for (const side of ['clients', 'validation'] as const) await writeDurable(files[side], text[side])
     await writeDurable(record, now)
   }
-  return { ...files, counts, sha256, evaluation }
+  const chosenOn = sides.validation.flatMap((rows, client) => rows.map(({ text }) => ({ client, text })))
+  return { ...files, counts, sha256, chosenOn, evaluation }
 }
 
 /** A number in [0, 1) that follows from the texts of a client alone. */

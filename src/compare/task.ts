@@ -12,6 +12,8 @@ export interface TaskOf {
   readonly corpus: number
   readonly out: string
   readonly resume: boolean
+  /** A model on the clients that this run may see figures of; each model is asked once. */
+  readonly evaluated: (model: string) => ReturnType<Ground['evaluate']>
   /** Folder of what runs of the arm share. */
   readonly shared: string
 }
@@ -42,9 +44,9 @@ export function armTask(ground: Ground, arm: Arm, of: TaskOf): ArmTask {
     configured: (set = {}) => configured(ground, of, set),
     runJob: (job) => ground.runJob(job, arm.name),
     async validate(model) {
-      const { clients } = await ground.evaluate(model, 'validation')
-      const sum = (of_: (client: (typeof clients)[number]) => number) =>
-        clients.reduce((total, client) => total + of_(client), 0)
+      const { clients } = (await of.evaluated(model)).validation
+      const sum = (value: (client: (typeof clients)[number]) => number) =>
+        clients.reduce((total, client) => total + value(client), 0)
       const tokens = sum((client) => client.tokens)
       const validation: ArmResult['validation'] = {
         loss: sum((client) => client.crossEntropy) / tokens,

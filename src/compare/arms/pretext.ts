@@ -2,6 +2,7 @@
 // run is the one of `pretext generate`, over the same clients as every other arm.
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { Config } from '../../config/schema.ts'
 import type { ArmMechanism } from '../../finetune/arm-job.ts'
 import { boundInVotes, voteBound } from '../../histogram/bound.ts'
 import { readRelease } from '../../histogram/release.ts'
@@ -70,11 +71,7 @@ async function evolve(task: ArmTask, folder: string, set: Readonly<Record<string
 }
 
 /** From the files of the releases: the noise that each says it holds, on the bound that its votes were held to. */
-async function mechanismsOf(
-  { clients }: ArmTask,
-  config: Parameters<typeof voteOptions>[0],
-  run: string,
-): Promise<ArmMechanism[]> {
+async function mechanismsOf({ clients }: ArmTask, config: Config, run: string): Promise<ArmMechanism[]> {
   const bound = boundInVotes(voteBound(voteOptions(config)))
   const rounds = config.evolution.rounds
   const of = async (file: string, clip: number, releases: number): Promise<ArmMechanism[]> => {
