@@ -15,6 +15,7 @@ import {
 import { CentralDpJob, FederatedJob, LocalJob } from './federated-job.ts'
 import { FedlppJob } from './fedlpp-job.ts'
 import { LoraDpSgdJob } from './lora-dp-sgd-job.ts'
+import { ScaleotJob } from './scaleot-job.ts'
 import { TrainJob, TrainResult } from './train-job.ts'
 
 /** Raised when a field changes its meaning: a trainer of another version refuses the job. */
@@ -42,6 +43,7 @@ export const JOB_KINDS = {
   fedlpp: { job: FedlppJob, result: ArmResult },
   'lora-dp-sgd': { job: LoraDpSgdJob, result: ArmResult },
   'dr-encoder': { job: DrEncoderJob, result: ArmResult },
+  scaleot: { job: ScaleotJob, result: ArmResult },
 } as const
 
 export type JobKind = keyof typeof JOB_KINDS

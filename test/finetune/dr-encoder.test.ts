@@ -1,5 +1,5 @@
 // DR-Encoder: the trainer's side (test_dr_encoder.py), the arm from an asked epsilon to a model, and what every analysis says.
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

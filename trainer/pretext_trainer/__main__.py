@@ -19,6 +19,7 @@ KINDS = {
     "fedlpp": ".fedlpp.job",
     "lora-dp-sgd": ".lora_dp_sgd.job",
     "dr-encoder": ".dr_encoder.job",
+    "scaleot": ".scaleot.job",
     "federated": ".federated.fedavg",
     "central-dp": ".federated.central",
     "local": ".federated.local",
