@@ -12,6 +12,7 @@ import { evaluateCommand } from './commands/evaluate.ts'
 import { exportCommand } from './commands/export.ts'
 import { finetuneCommand } from './commands/finetune.ts'
 import { generateCommand } from './commands/generate.ts'
+import { helperCommand } from './commands/helper.ts'
 import { initCommand } from './commands/init.ts'
 import { joinCommand } from './commands/join.ts'
 import { ledgerCommand } from './commands/ledger.ts'
@@ -41,6 +42,7 @@ export const COMMANDS = [
   exportCommand,
   ledgerCommand,
   serveCommand,
+  helperCommand,
   joinCommand,
   doctorCommand,
 ]

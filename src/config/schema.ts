@@ -219,15 +219,62 @@ const Generate = z.strictObject({
   licence: z.string().default('other').describe("For the dataset card: an SPDX id or the Hub's name of one"),
 })
 
+const identity = z.string().regex(/^ptx1_[\w-]{91}$/, 'expected an identity (ptx1_ and 91 characters)')
+const tls = z
+  .strictObject({ certificate: path, key: path })
+  .optional()
+  .describe('Files in PEM; without them put a proxy with TLS in front')
+
+const Helper = z
+  .strictObject({
+    url: z.string().optional().describe('Address at which the coordinator reaches the helper'),
+    identity: identity
+      .optional()
+      .describe('As "pretext helper CONFIG --identity" prints it; needed by the coordinator'),
+    host: z.string().default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all'),
+    port: z.int().min(0).max(65_535).default(8788).describe('0 takes a free one'),
+    tls,
+    folder: path
+      .optional()
+      .describe(
+        'Keys, database, ledger and releases of the helper; by default helper/<name> in output.folder',
+      ),
+  })
+  .describe('two-server: the second operator')
+
 const Federation = z
   .strictObject({
-    aggregation: z.enum(['trusted']).default('trusted').describe('trusted: the coordinator sees each vote'),
+    mode: z
+      .enum(['trusted', 'two-server'])
+      .default('trusted')
+      .describe(
+        'trusted: the coordinator sees each vote; two-server: nobody does, and a second operator takes part',
+      ),
+    helper: Helper.optional(),
+    leader: z
+      .strictObject({
+        identity: identity.describe('As "pretext serve CONFIG --identity" prints it; needed by the helper'),
+      })
+      .optional()
+      .describe('two-server: the operator of the coordinator'),
+    identity: path
+      .optional()
+      .describe(
+        'two-server: file of the coordinator’s keys; by default federation/<name>.keys.json in output.folder',
+      ),
+    multiproof: z
+      .boolean()
+      .default(false)
+      .describe('two-server: three proofs over Field64 in place of one over Field128; 0.6 of the bytes'),
+    verifiers: z
+      .int()
+      .min(0)
+      .max(64)
+      .optional()
+      .describe('two-server: threads that check proofs; by default as many as there are cores, 4 at most'),
     host: z.string().default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all'),
     port: z.int().min(0).max(65_535).default(8787).describe('0 takes a free one'),
-    tls: z
-      .strictObject({ certificate: path, key: path })
-      .optional()
-      .describe('Files in PEM; without them put a proxy with TLS in front'),
+    tls,
     store: path
       .optional()
       .describe('File of the embedded database; by default federation/<name>.db in output.folder'),
@@ -319,6 +366,11 @@ export const ConfigSchema = z
         ['evolution', 'labels', 'shares'],
         evolution.labels?.shares === 'measured',
         'a federation does not measure label shares: give them, or set uniform',
+      )
+      refuse(
+        ['histogram', 'vote'],
+        federation.mode === 'two-server' && histogram.vote !== 'multihot',
+        `two servers prove multihot votes: set vote: multihot, got vote: ${histogram.vote}`,
       )
       refuse(
         ['federation', 'target'],

@@ -130,7 +130,7 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
       releases: noise.releases,
       redrawn: await countRedrawn(task),
       accountant: ACCOUNTANT,
-      aggregation: 'trusted',
+      aggregation: config.federation?.mode ?? 'trusted',
       dataset: {
         epsilon: spentEpsilon(charges, privacy.delta),
         releases: charges.length,

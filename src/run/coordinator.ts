@@ -14,6 +14,7 @@ import { sqlStore } from '../federation/stores/sql-store.ts'
 import type { Store } from '../federation/stores/store.ts'
 import { planNoise } from './noise.ts'
 import { pageEmbedder } from './page-embedder.ts'
+import type { OpenAggregation } from './two-server.ts'
 
 export interface OpenCoordinator extends Listening {
   readonly coordinator: Coordinator
@@ -46,18 +47,30 @@ export async function openStore(loaded: LoadedConfig): Promise<Store> {
 /** Opens the store and listens; `port` overrides the config's. A replica leaves it to the process with the rounds to reopen. */
 export async function openCoordinator(
   loaded: LoadedConfig,
-  options: { readonly onEvent?: OnEvent; readonly port?: number; readonly replica?: boolean } = {},
+  options: {
+    readonly onEvent?: OnEvent
+    readonly port?: number
+    readonly replica?: boolean
+    /** Ends what waits for the helper. */
+    readonly signal?: AbortSignal
+  } = {},
 ): Promise<OpenCoordinator> {
   const federation = federationOf(loaded)
   const { config, path } = loaded
   const { privacy, evolution } = config
   const store = await openStore(loaded)
+  let own: OpenAggregation = { aggregation: trustedAggregation, close: async () => {} }
   try {
+    if (federation.mode === 'two-server') {
+      // Loaded here: trusted mode knows nothing of shares.
+      const { openTwoServer } = await import('./two-server.ts')
+      own = await openTwoServer(loaded, store, options)
+    }
     if (options.replica !== true) await store.reopen()
     const token = process.env[federation.operatorTokenEnv] ?? ''
     const coordinator = await createCoordinator({
       store,
-      aggregation: trustedAggregation,
+      aggregation: own.aggregation,
       name: config.name,
       privacy: {
         epsilon: planNoise(config).epsilon,
@@ -85,10 +98,12 @@ export async function openCoordinator(
       url: listening.url,
       async close() {
         await listening.close()
+        await own.close()
         await store.close()
       },
     }
   } catch (error) {
+    await own.close()
     await store.close()
     throw error
   }

@@ -10,16 +10,18 @@ import type { RoundSteps } from '../evolution/round.ts'
 import { collectRound, publishRelease } from '../federation/coordinator/collect.ts'
 import type { Coordinator } from '../federation/coordinator/coordinator.ts'
 import { voteTermsOf } from '../federation/protocol/vote-terms.ts'
-import type { MechanismEvent } from '../privacy/events.ts'
+import type { ReleaseEvent } from '../privacy/events.ts'
 import type { LedgerTerms } from '../privacy/ledger.ts'
 import { releaseName, voteOptions } from './local-steps.ts'
 
+export type FederatedConfig = Config & { readonly federation: NonNullable<Config['federation']> }
+
 export interface FederatedVotesOptions {
-  readonly config: Config & { readonly federation: NonNullable<Config['federation']> }
+  readonly config: FederatedConfig
   readonly coordinator: Coordinator
   readonly embedder: EmbedderIdentity
   readonly labels: Labels
-  readonly mechanism: MechanismEvent
+  readonly mechanism: ReleaseEvent
   readonly ledger: string
   readonly terms: LedgerTerms
   readonly run: string
@@ -29,11 +31,33 @@ export interface FederatedVotesOptions {
   readonly signal?: AbortSignal
 }
 
-export function federatedVotes(options: FederatedVotesOptions): RoundSteps['votes'] {
-  const { config, coordinator, labels, mechanism, onEvent, run } = options
-  const { privacy, evolution, histogram, data, federation } = config
+/** What a config says of every round, whoever reads it: leader and helper each have one, and the rounds must fit both. */
+export function agreedBefore(
+  { data, histogram, privacy, federation }: FederatedConfig,
+  mechanism: ReleaseEvent,
+) {
   if (mechanism.type !== 'gaussian') throw new RangeError('expected Gaussian noise in a federation')
   const { target, overSelection } = federation
+  return {
+    texts: { minWords: data.minWords, maxWords: data.maxWords },
+    vote: voteTermsOf(voteOptions({ histogram, privacy }), histogram.distance),
+    noise: {
+      noiseMultiplier: mechanism.noiseMultiplier,
+      unit: 'client',
+      adjacency: privacy.adjacency,
+      delta: privacy.delta,
+    },
+    cohort: {
+      minimum: privacy.minimumClients,
+      target: target ?? null,
+      seats: target === undefined ? null : Math.ceil(target * overSelection),
+    },
+  } as const
+}
+
+export function federatedVotes(options: FederatedVotesOptions): RoundSteps['votes'] {
+  const { config, coordinator, labels, mechanism, onEvent, run } = options
+  const { evolution, federation } = config
   return async (population, embeddings, t) => {
     const stage = { stage: 'vote', label: `round ${t}/${evolution.rounds}: waiting for votes` } as const
     if ((await coordinator.store.control()) === 'draining') throw drained(t)
@@ -51,19 +75,7 @@ export function federatedVotes(options: FederatedVotesOptions): RoundSteps['vote
           names.length === 0
             ? null
             : { names, of: population.map(({ label }) => names.indexOf(label as string)) },
-        texts: { minWords: data.minWords, maxWords: data.maxWords },
-        vote: voteTermsOf(voteOptions(config), histogram.distance),
-        noise: {
-          noiseMultiplier: mechanism.noiseMultiplier,
-          unit: 'client',
-          adjacency: privacy.adjacency,
-          delta: privacy.delta,
-        },
-        cohort: {
-          minimum: privacy.minimumClients,
-          target: target ?? null,
-          seats: target === undefined ? null : Math.ceil(target * overSelection),
-        },
+        ...agreedBefore(config, mechanism),
         encoding: federation.candidates,
         openSeconds: federation.roundMinutes * 60,
         attempts: federation.attempts,

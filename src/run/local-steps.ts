@@ -128,7 +128,7 @@ export function releaseName(t: number): string {
 }
 
 /** The vote options of a config; its bound follows from them. */
-export function voteOptions({ histogram, privacy }: Config) {
+export function voteOptions({ histogram, privacy }: Pick<Config, 'histogram' | 'privacy'>) {
   const { vote: mode, neighbours, maxCandidates, clip } = histogram
   // A record is one text, so no noise is spent on more.
   const maxTextsPerClient = privacy.unit === 'record' ? 1 : histogram.maxTextsPerClient

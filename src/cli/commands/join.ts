@@ -63,10 +63,18 @@ export const joinCommand = defineCommand({
         default: 'add-remove' as const,
       })
       .option('aggregation', {
-        choices: ['trusted'] as const,
+        choices: ['trusted', 'two-server'] as const,
         array: true,
-        default: ['trusted' as const],
-        describe: 'Who may see your single vote; trusted: the coordinator',
+        nargs: 1,
+        default: ['trusted' as const, 'two-server' as const],
+        describe:
+          'What you agree to; with two-server alone, rounds in which somebody sees your vote are refused',
+      })
+      .option('helper', {
+        type: 'string',
+        requiresArg: true,
+        describe:
+          'Identity of the second server, as its operator publishes it; by default that of your first round is kept to',
       })
       .option('model', {
         type: 'string',
@@ -99,6 +107,10 @@ export const joinCommand = defineCommand({
       .example(
         '$0 join --server https://votes.example.org --texts mine.jsonl --token TOKEN --epsilon 4 --delta 1e-6',
         'Enrol and take part until the last round',
+      )
+      .example(
+        '$0 join --server https://votes.example.org --texts mine.jsonl --aggregation two-server --helper IDENTITY --epsilon 4 --delta 1e-6',
+        'Only where nobody sees a vote, with a helper that you know',
       ),
   async handler(args) {
     const { checkDelta, checkEpsilon } = await import('../../privacy/units.ts')
@@ -109,6 +121,7 @@ export const joinCommand = defineCommand({
     const { openStateFolder } = await import('../../federation/client/state-folder.ts')
     const { createEmbedder } = await import('../../embeddings/create.ts')
     const { createFederatedClient } = await import('../../federation/client/client.ts')
+    const { parseIdentity } = await import('../../federation/protocol/aggregator.ts')
     const { readOwnTexts } = await import('../../federation/client/read-own-texts.ts')
     const policy = {
       epsilon: args.epsilon,
@@ -116,6 +129,7 @@ export const joinCommand = defineCommand({
       adjacency: args.adjacency,
       minimumCohort: args['minimum-cohort'],
       aggregation: args.aggregation,
+      ...(args.helper === undefined ? {} : { helper: parseIdentity(args.helper).text }),
     }
     await interruptible(output, async (signal) => {
       const state = await openStateFolder(args.state ?? defaultState(), policy)

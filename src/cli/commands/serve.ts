@@ -4,6 +4,7 @@ import { PretextError } from '../../errors.ts'
 import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
 import { shown } from '../output/output.ts'
 import { number } from '../output/progress.ts'
+import { graceMinutes, ownKeys } from './own-keys.ts'
 
 export const serveCommand = defineCommand({
   command: 'serve <config>',
@@ -31,6 +32,17 @@ export const serveCommand = defineCommand({
         choices: ['pause', 'resume', 'drain', 'show'] as const,
         describe: 'Tell a running coordinator what to do (drain: the open round is the last), and end',
       })
+      .option('identity', {
+        type: 'boolean',
+        default: false,
+        describe: 'Print who this coordinator is to the operator of the helper (two-server), and end',
+      })
+      .option('rotate-keys', {
+        type: 'boolean',
+        default: false,
+        describe: 'Seal votes to a new key from now on (two-server), and end',
+      })
+      .option('grace-minutes', graceMinutes)
       .option('replica', {
         type: 'boolean',
         default: false,
@@ -38,7 +50,8 @@ export const serveCommand = defineCommand({
       })
       .example('$0 serve configs/federated.yaml --mint 20 > tokens.txt', 'Tokens for 20 clients')
       .example('$0 serve configs/federated.yaml', 'Run the rounds; goes on where it stopped')
-      .example('$0 serve configs/federated.yaml --control drain', 'End after the open round'),
+      .example('$0 serve configs/federated.yaml --control drain', 'End after the open round')
+      .example('$0 serve configs/two-server.yaml --identity', 'For the operator of the helper'),
   async handler(args) {
     const { loadConfig } = await import('../../config/load.ts')
     const { federationOf, openCoordinator } = await import('../../run/coordinator.ts')
@@ -47,8 +60,13 @@ export const serveCommand = defineCommand({
     const output = outputOf(args)
     if (args.mint !== undefined) return mint(loaded, args.mint, output.result)
     if (args.control !== undefined) return control(loaded, args.control, output.result)
+    if (args.identity || args['rotate-keys']) {
+      const { coordinatorKeyFile } = await import('../../run/two-server.ts')
+      return ownKeys(coordinatorKeyFile(loaded), args, output.result)
+    }
     await interruptible(output, async (signal) => {
       const open = await openCoordinator(loaded, {
+        signal,
         onEvent: output.onEvent,
         replica: args.replica,
         ...(args.port === undefined ? {} : { port: args.port }),

@@ -76,8 +76,13 @@ export async function twoServerAggregation(options: TwoServerOptions): Promise<A
     const running = new Set<Promise<void>>()
     const verify = async (number: number, uploads: readonly Uint8Array[]): Promise<void> => {
       const job = await verifiers.start(round, uploads)
-      const answer = await helper.job(hash, number, encodeJob(vdaf, job.items))
-      await store.putJob(hash, { number, ...(await job.finish(decodeAnswers(vdaf, answer))) })
+      try {
+        const answer = await helper.job(hash, number, encodeJob(vdaf, job.items))
+        await store.putJob(hash, { number, ...(await job.finish(decodeAnswers(vdaf, answer))) })
+      } catch (error) {
+        job.abandon()
+        throw error
+      }
     }
     for await (const { number, uploads } of grouped(closed.uploads(), jobSize)) {
       if (done.has(number)) continue

@@ -1,4 +1,4 @@
-// The coordinator on a port: HTTP, or HTTPS with a certificate. Slow and endless requests are cut off; on the way out it
+// A coordinator or a helper on a port: HTTP, or HTTPS with a certificate. Slow and endless requests are cut off; on the way out it
 // takes no new connection, answers what it has, and is gone within seconds.
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
@@ -7,13 +7,17 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { PretextError } from '../../errors.ts'
-import type { Coordinator } from './coordinator.ts'
 
 export interface ListenOptions {
   readonly host: string
   readonly port: number
   /** Files in PEM. */
   readonly tls?: { readonly certificate: string; readonly key: string }
+}
+
+/** What is waited for on the way out. */
+interface Served {
+  readonly votes: { idle(): Promise<void> }
 }
 
 export interface Listening {
@@ -30,8 +34,8 @@ const LIMITS = {
 const DRAIN_MS = 4000
 
 export async function listen(
-  app: Hono,
-  coordinator: Coordinator,
+  app: Pick<Hono, 'fetch'>,
+  served: Served,
   options: ListenOptions,
 ): Promise<Listening> {
   const { host, port, tls } = options
@@ -56,7 +60,7 @@ export async function listen(
       const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
       await closed
       clearTimeout(cut)
-      await coordinator.votes.idle()
+      await served.votes.idle()
     },
   }
 }

@@ -41,8 +41,8 @@ export interface HelperRounds {
   job(hash: string, number: number, body: Uint8Array): Promise<Uint8Array>
   release(hash: string, sums: { readonly count: number; readonly checksum: string }): Promise<Uint8Array>
   refuse(hash: string): Promise<void>
-  /** The manifest of a round that this helper knows. */
-  manifest(hash: string): Promise<Manifest | undefined>
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>
 }
 
 /** Reports in a job. */
@@ -53,7 +53,7 @@ const SMALL_JOB = 1 << 20
 export function helperRounds(options: HelperRoundsOptions): HelperRounds {
   const { store, keys, leader, agreed, verifiers } = options
   const { clock = systemClock } = options
-  const oneAtATime = lanes()
+  const oneAtATime = oneLane()
 
   const roundOf = async (hash: string) => {
     const round = await store.round(hash)
@@ -161,10 +161,7 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
     refuse: (hash) =>
       // One that was never shown is forgotten already.
       oneAtATime(() => store.endRound(hash, 'refused')),
-    async manifest(hash) {
-      const round = await store.round(hash)
-      return round === undefined ? undefined : parseManifest(round.document, hash)
-    },
+    idle: () => oneAtATime(async () => {}),
   }
 }
 
@@ -187,7 +184,7 @@ function decodeItems(manifest: Manifest, body: Uint8Array) {
 }
 
 /** Runs what it is given one after the other. */
-function lanes(): <T>(work: () => Promise<T>) => Promise<T> {
+function oneLane(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve()
   return (work) => {
     const next = last.then(work, work)

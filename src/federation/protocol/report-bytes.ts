@@ -61,8 +61,16 @@ export function voteVdaf({ aggregation, candidates, vote }: Manifest): MultihotV
   if (aggregation.mode !== 'two-server') throw new RangeError('expected a round of two servers')
   const length = candidates.count
   const maxWeight = Math.min(Number(vote.boundSquared), length)
-  return multihotVdaf({ length, maxWeight, multiproof: aggregation.multiproof })
+  const { multiproof } = aggregation
+  const name = `${length} ${maxWeight} ${multiproof}`
+  const vdaf = made.get(name) ?? multihotVdaf({ length, maxWeight, multiproof })
+  if (made.size >= MADE_HELD) made.clear()
+  made.set(name, vdaf)
+  return vdaf
 }
+
+const MADE_HELD = 16
+const made = new Map<string, MultihotVdaf>()
 
 /** Authenticated beside each share: it can be opened in this round, by this role, in this report of this client alone. */
 export function sealedWith(

@@ -6,6 +6,8 @@ import { answerJob, finishJob, type JobResult, startJob, type VerifyingRound } f
 export interface RunningJob {
   readonly items: readonly JobItem[]
   finish(answers: readonly Answer[]): Promise<JobResult>
+  /** Forgets it: the helper gave no answer. */
+  abandon(): void
 }
 
 export interface Verifiers {
@@ -26,7 +28,7 @@ export function ownThread(): Verifiers {
     parallel: 1,
     async start(round, uploads) {
       const { items, pending } = startJob(round, uploads)
-      return { items, finish: async (answers) => finishJob(round, pending, answers) }
+      return { items, finish: async (answers) => finishJob(round, pending, answers), abandon: () => {} }
     },
     answer: async (round, items) => answerJob(round, items),
     close: async () => {},
