@@ -19,7 +19,7 @@ const ENVIRONMENT_BYTES = 1.5e9
 /** For people. */
 export const ENVIRONMENT_TEXT = 'about 1.5 GB on disk, up to 7 GB where pip chooses PyTorch for CUDA; once'
 
-const OLDEST = [3, 10] as const
+const OLDEST = [3, 11] as const
 const MARKER = 'pretext.json'
 
 export interface EnvironmentOptions {

@@ -65,7 +65,7 @@ describe('pretext train', () => {
     const { code, stderr } = await said('train', run, '--no-pretrain')
     expect(code).toBe(5)
     expect(stderr).toContain('is not there')
-    expect(stderr).toContain('install Python 3.10 or newer')
+    expect(stderr).toContain('install Python 3.11 or newer')
     expect(existsSync(join(run, 'train'))).toBe(false)
   })
 })

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { PretextEvent } from '../../src/events.ts'
 import { trainerEnvironment, trainerPython } from '../../src/finetune/environment.ts'
+import { TRAINER_FOLDER } from '../../src/finetune/run-job.ts'
+import { python } from '../trainer/python.ts'
 
 /** No package at all: a real venv without the wait. */
 const requirements = '# nothing\n'
@@ -77,31 +79,46 @@ describe('the environment', () => {
 })
 
 describe('what can be missing', () => {
-  const hint = /install Python 3\.10 or newer, or set PRETEXT_PYTHON/
+  const hint = /install Python 3\.11 or newer, or set PRETEXT_PYTHON/
 
   it('Python', async () => {
     const env = await cache()
     await expect(trainerPython({ env, requirements, basePython: 'no-such-python' })).rejects.toMatchObject({
       code: 'dependency',
-      message: 'expected Python 3.10 or newer for the trainer, and no-such-python is not there',
+      message: 'expected Python 3.11 or newer for the trainer, and no-such-python is not there',
       hint: expect.stringMatching(hint),
     })
     await expect(trainerPython({ env: { ...env, PRETEXT_PYTHON: '/no/python' } })).rejects.toMatchObject({
-      message: 'expected Python 3.10 or newer for the trainer, and PRETEXT_PYTHON=/no/python is not there',
+      message: 'expected Python 3.11 or newer for the trainer, and PRETEXT_PYTHON=/no/python is not there',
     })
   })
 
   it('a Python that is new enough', async () => {
-    const old = await script('echo 3.9')
+    const old = await script('echo 3.10')
     await expect(trainerPython({ env: await cache(), requirements, basePython: old })).rejects.toMatchObject({
       code: 'dependency',
-      message: `expected Python 3.10 or newer for the trainer, got 3.9 (${old})`,
+      message: `expected Python 3.11 or newer for the trainer, got 3.10 (${old})`,
       hint: expect.stringMatching(hint),
     })
     const none = await script('exit 1')
     await expect(trainerPython({ env: await cache(), requirements, basePython: none })).rejects.toThrow(
       `got a program that is no Python (${none})`,
     )
+  })
+
+  it('a Python that every package takes: the oldest one that is accepted', async () => {
+    const check = `
+import importlib.metadata as metadata, json, re, sys
+from packaging.specifiers import SpecifierSet
+names = re.findall(r"^([\\w-]+)==", open(sys.argv[1]).read(), re.M)
+wanted = {name: metadata.metadata(name)["Requires-Python"] or "" for name in names}
+print(json.dumps([f"{name} {wanted[name]}" for name in names if not SpecifierSet(wanted[name]).contains("3.11")]))
+print(len(names))`
+    const { stdout, stderr } = await python(['-c', check, join(TRAINER_FOLDER, 'requirements.txt')])
+    expect(stderr).toBe('')
+    const [refused, names] = stdout.trim().split('\n')
+    expect(JSON.parse(refused as string)).toEqual([])
+    expect(Number(names)).toBeGreaterThan(10)
   })
 
   it("Python's venv module", async () => {
