@@ -1,13 +1,25 @@
 // All arms, by name, in the order in which reports show them. A new arm is one file in arms/ and one line here.
 import { PretextError } from '../errors.ts'
 import type { Arm } from './arm.ts'
-import { drEncoder } from './arms/dr-encoder.ts'
+import { centralDp } from './arms/central-dp.ts'
 import { expandOnly } from './arms/expand-only.ts'
+import { dpFedAvg, dpFtrl } from './arms/federated.ts'
+import { local } from './arms/local.ts'
 import { pretext } from './arms/pretext.ts'
 import { privateTexts } from './arms/private.ts'
 import { publicOnly } from './arms/public-only.ts'
 
-export const ARMS: readonly Arm[] = [pretext, publicOnly, expandOnly, privateTexts, drEncoder]
+export const ARMS: readonly Arm[] = [
+  pretext,
+  expandOnly,
+  publicOnly,
+  dpFedAvg,
+  dpFtrl,
+  centralDp,
+  drEncoder,
+  local,
+  privateTexts,
+]
 
 export function armOf(name: string): Arm {
   const found = ARMS.find((arm) => arm.name === name)

@@ -1,0 +1,26 @@
+// No sharing: every client trains a copy of the start on its own texts. Nothing leaves a device, so nothing needs noise, and
+// nobody learns from anybody.
+import { z } from 'zod'
+import { defineArm } from '../arm.ts'
+
+const count = z.int().min(1)
+
+export const local = defineArm({
+  name: 'local',
+  about: 'every client trains its own copy of the start on its own texts; nothing is shared',
+  guarantee: 'none',
+  epsilons: 'once',
+  settings: z.strictObject({
+    epochs: count.default(3),
+    learningRate: z.number().positive().default(0.1),
+    batch: count.default(4),
+    /** Clients that train, drawn at random; null: all with two texts or more. */
+    sample: count.nullable().default(200),
+    /** Share of a client's texts that its own model is measured on. */
+    heldOut: z.number().gt(0).lt(1).default(0.25),
+    /** Local models that are also measured on the other clients. */
+    models: count.default(5),
+  }),
+  grid: { learningRate: [0.03, 0.1, 0.3], epochs: [1, 3] },
+  run: (task, settings) => task.runJob<'local'>({ kind: 'local', ...task.inputs, ...settings }),
+})
