@@ -2,9 +2,12 @@
 import { PretextError } from '../errors.ts'
 import type { Arm } from './arm.ts'
 import { centralDp } from './arms/central-dp.ts'
+import { drEncoder } from './arms/dr-encoder.ts'
 import { expandOnly } from './arms/expand-only.ts'
 import { dpFedAvg, dpFtrl } from './arms/federated.ts'
+import { fedlpp } from './arms/fedlpp.ts'
 import { local } from './arms/local.ts'
+import { lora, loraDpSgd } from './arms/lora-dp-sgd.ts'
 import { pretext } from './arms/pretext.ts'
 import { privateTexts } from './arms/private.ts'
 import { publicOnly } from './arms/public-only.ts'
@@ -17,7 +20,10 @@ export const ARMS: readonly Arm[] = [
   dpFtrl,
   centralDp,
   drEncoder,
+  fedlpp,
+  loraDpSgd,
   local,
+  lora,
   privateTexts,
 ]
 
