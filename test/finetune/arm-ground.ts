@@ -46,7 +46,7 @@ export interface ArmGround {
     readonly threads: number
   }
   readonly clients: number
-  /** A word of the private texts. */
+  /** A word that is in one of the private texts alone. */
   readonly canary: string
   evaluate(model: string): Promise<{ tokens: number; crossEntropy: number }>
 }
@@ -76,7 +76,7 @@ export async function armGround(count = 40): Promise<ArmGround> {
       const { client, text } = JSON.parse(line) as { client: string; text: string }
       if (!seen.has(client) && seen.size === most) break
       seen.add(client)
-      rows.push(JSON.stringify({ client, text: `${mark}${text}` }))
+      rows.push(JSON.stringify({ client, text: rows.length === 0 ? `${mark}${text}` : text }))
     }
     await writeFile(join(folder, name), `${rows.join('\n')}\n`)
     return join(folder, name)
@@ -102,7 +102,7 @@ export async function armGround(count = 40): Promise<ArmGround> {
         texts,
         rows.map((line) => `${JSON.stringify({ client: 0, text: JSON.parse(line).text })}\n`).join(''),
       )
-      const { clients } = await runArmJob({
+      const { clients } = await runArmJob<'evaluate-model'>({
         kind: 'evaluate-model',
         model,
         texts,

@@ -10,6 +10,7 @@ import type { Job, TrainerEvent } from '../../src/finetune/protocol.ts'
 import { python } from '../trainer/python.ts'
 import { type ArmGround, armGround, runArmJob } from './arm-ground.ts'
 
+const run = runArmJob<'fedlpp'>
 const terms = { delta: 1e-5, adjacency: 'add-remove' } as const
 let ground: ArmGround
 let folder: string
@@ -59,7 +60,7 @@ describe('a training with a guarantee', () => {
   beforeAll(async () => {
     const noiseMultiplier = calibrateMechanisms(4, terms, at)
     const settings = { clip: 0.5, noiseMultiplier, otherBits: [16 as const] }
-    result = await runArmJob(job('dp', settings), (event) => events.push(event))
+    result = await run(job('dp', settings), (event) => events.push(event))
   }, 300_000)
 
   it('names the noise that its epsilon follows from', () => {
@@ -81,8 +82,8 @@ describe('a training with a guarantee', () => {
     const values = result.measures.adapterValues as number
     expect(values).toBe(3584)
     const { meters } = result
-    // Two bits a value and 16 for each block of 256.
-    expect(meters.bytesDownPerClientRound).toBe((values * 2) / 8 + (values / 256) * 2)
+    // Two bits a value and 16 for each block: eight matrices a layer, none with more than 256 values.
+    expect(meters.bytesDownPerClientRound).toBe((values * 2) / 8 + 2 * 8 * 2)
     expect(meters.bytesUpPerClientRound).toBe(values * 4)
     expect(meters.participations).toBe(result.mechanisms[0]?.drawn?.reduce((a, b) => a + b))
     expect(meters.clientFlopsPerRound).toBeGreaterThan(1e6)
@@ -114,11 +115,11 @@ describe('a training without one', () => {
   it('lets clients learn, at no finite epsilon, and goes on where it was stopped', {
     timeout: 300_000,
   }, async () => {
-    const whole = await runArmJob(job('whole', settings))
+    const whole = await run(job('whole', settings))
     expect(whole.validation.loss).toBeLessThan((whole.measures.startLoss as number) - 0.02)
     expect(epsilonSpent(whole.mechanisms, terms)).toBe(Number.POSITIVE_INFINITY)
     const stop = new AbortController()
-    const stopped = runArmJob(
+    const stopped = run(
       job('stopped', settings),
       (event) => {
         if (event.event === 'progress' && event.done === 2) stop.abort()
@@ -126,15 +127,15 @@ describe('a training without one', () => {
       stop.signal,
     )
     await expect(stopped).rejects.toMatchObject({ code: 'interrupted' })
-    await expect(runArmJob(job('stopped', { ...settings, rank: 2, resume: true }))).rejects.toMatchObject({
+    await expect(run(job('stopped', { ...settings, rank: 2, resume: true }))).rejects.toMatchObject({
       code: 'config',
       message: expect.stringMatching(/different: rank/),
     })
-    const resumed = await runArmJob(job('stopped', { ...settings, resume: true }))
+    const resumed = await run(job('stopped', { ...settings, resume: true }))
     expect({ ...resumed, meters: 0, model: 0 }).toEqual({ ...whole, meters: 0, model: 0 })
   })
 
   it('has no width without a codebook', async () => {
-    await expect(runArmJob(job('wide', { bits: 5 as never }))).rejects.toMatchObject({ code: 'usage' })
+    await expect(run(job('wide', { bits: 5 as never }))).rejects.toMatchObject({ code: 'usage' })
   })
 })

@@ -37,7 +37,7 @@ def rows(path: Path, clients: int, each: int, seed: int, twist: int, name: str) 
     return str(path)
 
 
-def tiny(folder: Path, *, layers: int = 4, width: int = 64, steps: int = 60, seed: int = 1) -> str:
+def tiny(folder: Path, *, layers: int = 4, width: int = 64, steps: int = 60, seed: int = 1, rate: float = 3e-3) -> str:
     """A trained start: its folder."""
     vocabulary = folder / "vocabulary.jsonl"
     public = sentences(240, 5)
@@ -54,7 +54,7 @@ def tiny(folder: Path, *, layers: int = 4, width: int = 64, steps: int = 60, see
     begun = start.scratch(wanted, 32, seed, None, Channel(lambda _line: None))
     model = begun.model
     sequences = encode(begun.tokenizer, public, 32)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
     order = np.random.default_rng(3)
     for _ in range(steps):
         batch = [sequences[i] for i in order.integers(len(sequences), size=16)]

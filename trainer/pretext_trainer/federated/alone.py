@@ -42,9 +42,7 @@ class Alone:
         row: dict = {"before": _told(before), "after": _told(after), "texts": len(sequences)}
         if index < self.job["models"]:
             row["model"] = _told(self.validation.score(self.model, self.device))
-            if not self.model.adapted:
-                # Adapters stay as they are in memory: merging them would end the run for the clients that follow.
-                write(self.model, self.folder / str(index))
+            write(self.model, self.folder / str(index))
         self.rows.append(row)
 
     def _own(self, own: list[str]) -> Validation | None:
@@ -98,7 +96,7 @@ class Alone:
                 "startLoss": self.before.loss,
                 "startAccuracy": self.before.accuracy,
                 "models": [
-                    {"folder": None if self.model.adapted else str(self.folder / str(i)), "loss": m["loss"], "accuracy": m["accuracy"]}
+                    {"folder": str(self.folder / str(i)), "loss": m["loss"], "accuracy": m["accuracy"]}
                     for i, m in enumerate(models)
                 ],
             },

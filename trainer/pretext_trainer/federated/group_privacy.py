@@ -9,8 +9,6 @@ from dp_accounting.privacy_accountant import NeighboringRelation
 from scipy.stats import binom
 
 INTERVAL = 1e-3
-# Below this a loss distribution says nothing.
-SMALLEST_DELTA = 1e-30
 
 
 def _loss(mechanism: dict, group: int) -> PLDAccountant:
@@ -26,18 +24,19 @@ def _loss(mechanism: dict, group: int) -> PLDAccountant:
 
 
 def _by_lemma(text: PLDAccountant, delta: float, group: int) -> float:
-    """(e, d)-DP for one text is (k e, k exp((k-1) e) d)-DP for k of them: k e at the largest d for which that is delta."""
-    low, high = math.log(SMALLEST_DELTA), math.log(delta / group)
-
-    def over(log_delta: float) -> float:
-        return math.log(group) + (group - 1) * text.get_epsilon(math.exp(log_delta)) + log_delta - math.log(delta)
-
-    if over(low) > 0:
-        return math.inf
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if over(middle) <= 0 else (low, middle)
-    return group * text.get_epsilon(math.exp(low))
+    """(e, d)-DP for one text is (k e, d (exp(k e) - 1) / (exp(e) - 1))-DP for k of them: k e at a d for which that is delta."""
+    log_delta = math.log(delta / group)
+    while True:
+        epsilon = text.get_epsilon(math.exp(log_delta))
+        if not math.isfinite(epsilon):
+            return math.inf
+        # log((exp(k e) - 1) / (exp(e) - 1)), which is log k at 0.
+        growth = math.log(group) if epsilon == 0 else (group - 1) * epsilon + math.log(
+            math.expm1(-group * epsilon) / math.expm1(-epsilon)
+        )
+        if log_delta + growth <= math.log(delta):
+            return group * epsilon
+        log_delta -= 0.25
 
 
 def group_measures(mechanism: dict, delta: float, adjacency: str) -> dict:

@@ -1,5 +1,6 @@
 # The model that clients train: a Transformers checkpoint, with all weights trained or with LoRA adapters, in the form that
 # pfl asks for (a module with `loss` and `metrics`), and how it is written at the end.
+import copy
 from pathlib import Path
 
 import torch
@@ -54,6 +55,6 @@ def load(job: dict) -> LanguageModel:
 
 
 def write(model: LanguageModel, folder: Path) -> None:
-    """The whole model, with adapters merged into it, as any other checkpoint. The model is of no use after that."""
-    whole = model.network.merge_and_unload() if model.adapted else model.network
+    """The whole model, with adapters merged into it, as any other checkpoint. The model goes on as it was."""
+    whole = copy.deepcopy(model.network).merge_and_unload() if model.adapted else model.network
     write_aside(folder, lambda aside: (whole.save_pretrained(aside), model.tokenizer.save_pretrained(aside)))
