@@ -70,10 +70,9 @@ export function workerVerifiers(threads: number): Verifiers {
 type Answered = Awaited<ReturnType<Verifiers['answer']>>
 
 function startThread(): Thread {
-  // From the sources a thread needs their loader; beside what is built there is nothing to load.
-  const source = import.meta.url.endsWith('.ts')
-  const worker = source
-    ? new Worker(new URL('worker.ts', import.meta.url), { execArgv: ['--import', 'tsx'] })
+  const worker = import.meta.url.endsWith('.ts')
+    ? // From the sources: the loader first, and then the thread itself.
+      new Worker(fromSources(new URL('worker.ts', import.meta.url)), { eval: true })
     : new Worker(new URL('worker.js', import.meta.url))
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   let numbers = 0
@@ -105,4 +104,8 @@ function startThread(): Thread {
       await worker.terminate()
     },
   }
+}
+
+function fromSources({ href }: URL): string {
+  return `import('tsx/esm/api').then(({ register }) => { register(); return import(${JSON.stringify(href)}) })`
 }
