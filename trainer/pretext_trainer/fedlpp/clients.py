@@ -24,8 +24,9 @@ def both_groups(job: dict, tokenizer) -> tuple[list[Client], list[Client]]:
         made = sequences_of_clients(
             tokenizer, texts_by_client(rows), job["sequenceTokens"], job["textsPerClient"], job["seed"]
         )
-        clients = [Client(own) for own in made if own]
-        if not clients:
+        # A client with nothing to predict stays one: how many there are decides what sampling is worth.
+        clients = [Client(own) for own in made]
+        if not any(made):
             raise Failure("data", f"{name}: expected a client with a text of two tokens or more, got none")
         groups.append(clients)
     return groups[0], groups[1]

@@ -64,7 +64,7 @@ def _train(job, channel, progress, state, model, clients, cohort, bits, validati
         deliveries = [_part(tensors, f"delivery{i}") for i in range(kept["deliveries"])]
         channel.note(f"resumed {bits} bits at round {training.round} of {job['rounds']}")
     if training.round == 0:
-        training.count_flops(list(range(min(FLOPS_OF, len(clients)))))
+        training.count_flops([i for i, client in enumerate(clients) if client.sequences][:FLOPS_OF])
     stage = f"{bits} bits"
     while training.round < job["rounds"]:
         deliveries = [*deliveries, training.step()][-max(WINDOWS) :]
@@ -89,7 +89,7 @@ def _train(job, channel, progress, state, model, clients, cohort, bits, validati
         lambda: validation(model)["loss"],
         training.train_alone,
         deliveries,
-        by_texts[: job["attackers"]],
+        [i for i in by_texts[: job["attackers"]] if clients[i].sequences],
         job["healingEpochs"],
     )
     mechanism = training.mechanism
@@ -175,7 +175,7 @@ def _result(job: dict, state: dict, before: dict, values: int) -> dict:
             "bytesDownPerClientRound": meters["bytes_down"] / participations,
             "bytesUpPerClientRound": meters["bytes_up"] / participations,
             "clientCpuSecondsPerRound": meters["client_seconds"] / participations,
-            "clientFlopsPerRound": meters["flops"] / meters["flops_tokens"] * meters["tokens"] / participations,
+            "clientFlopsPerRound": meters["flops"] / max(1, meters["flops_tokens"]) * meters["tokens"] / participations,
             "serverCpuSeconds": meters["server_seconds"],
             "llmTokens": 0,
         },

@@ -72,7 +72,8 @@ class Cohorts(FederatedDatasetBase):
 
     def get_cohort(self, cohort_size: int):
         for place in self.cohort:
-            yield self.dataset(place, self.round), 1
+            if self._clients[place].sequences:
+                yield self.dataset(place, self.round), 1
 
     def __next__(self):
         raise NotImplementedError("cohorts are drawn as a whole")
@@ -143,7 +144,6 @@ class FedLPP(FederatedAveraging):
         began = time.process_time()
         delta, metrics = super().simulate_one_user(model, user_dataset, central_context)
         self._meters.client_seconds += time.process_time() - began
-        self._meters.participations += 1
         self._meters.bytes_up += len(encode(dict(delta.items()), WHOLE, 0, SCALE))
         model.set_parameters(exact)
         return delta, metrics
@@ -211,7 +211,7 @@ class Training:
             algorithm_params=self._parameters,
             seed=self._noise_seed(),
         )
-        if self.cohorts.cohort:
+        if any(self.cohorts.tokens(client) for client in self.cohorts.cohort):
             statistics, metrics = self._backend.gather_results(self._pfl, algorithm, central_context=context)
         else:
             statistics, metrics = self._nobody(context)
@@ -223,6 +223,7 @@ class Training:
             meters.tokens += self.cohorts.tokens(client)
         self.round += 1
         meters.rounds = self.round
+        meters.participations += len(self.cohorts.cohort)
         meters.server_seconds += time.process_time() - began - (meters.client_seconds - own)
         return {name.removeprefix("model."): value for name, value in algorithm.delivered.items()}
 
@@ -235,7 +236,7 @@ class Training:
         """Operations of these clients' training; the model is put back. Apart from the rounds, because the counter may choose
         other kernels and so change last bits."""
         exact = trained(self.model)
-        for client in clients:
+        for client in (c for c in clients if self.cohorts.tokens(c)):
             with FlopCounterMode(display=False) as counter:
                 self.train_alone(client, 0)
             self.meters.flops += counter.get_total_flops()

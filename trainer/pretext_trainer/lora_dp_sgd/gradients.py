@@ -20,7 +20,7 @@ def _gradients(fresh: Callable, clients: list[Client], job: dict) -> dict[str, t
 
 
 def noise_table(fresh: Callable, clients: list[Client], job: dict) -> list[dict]:
-    gradients = _gradients(fresh, clients[:CLIENTS], job)
+    gradients = _gradients(fresh, [c for c in clients if c.sequences][:CLIENTS], job)
     table = []
     for rank in job["noiseRanks"]:
         energy = noise = kept = step = predicted = 0.0
@@ -49,7 +49,7 @@ def noise_table(fresh: Callable, clients: list[Client], job: dict) -> list[dict]
 def distinguisher_table(fresh: Callable, clients: list[Client], job: dict) -> list[dict]:
     """On the first projection: a step on one text against a step on two, each cut short so that directions stay free."""
     most = max(2, fresh().config.hidden_size // 4)
-    cut = [Client([c.sequences[0][:most]]) for c in clients[:2]]
+    cut = [Client([c.sequences[0][:most]]) for c in [c for c in clients if c.sequences][:2]]
     pair = [next(iter(_gradients(fresh, [c], job).values())) for c in cut]
     private = job["method"] == "dp"
     table = []

@@ -80,7 +80,7 @@ def _name(row: dict) -> str:
 
 def _some(clients: list[Client], job: dict) -> list[Client]:
     order = np.random.default_rng([job["seed"], 42]).permutation(len(clients))
-    return [clients[i] for i in order[: job["attackClients"]]]
+    return [clients[i] for i in order if clients[i].sequences][: job["attackClients"]]
 
 
 def _figures(model: torch.nn.Module, group: list[Client], place: Place, job: dict) -> np.ndarray:

@@ -90,6 +90,7 @@ class RowTraining:
         seen.steps += 1
 
     def _gradients(self, chosen: list[int]) -> None:
+        chosen = [client for client in chosen if self.clients[client].sequences]
         sums = self._bounded_sums(chosen) if self.method == "dp" else self._sums(chosen)
         if self.method == "dp":
             self._add_noise(sums)
