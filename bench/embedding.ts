@@ -1,0 +1,63 @@
+// Texts to a matrix with all-MiniLM-L6-v2 on two threads, against sentence-transformers on the same texts of mixed length:
+// PYTHON=<one with sentence-transformers> npx tsx bench/embedding.ts <folder with the fp32 safetensors> [texts] [turns] [device]
+// The texts are halves, wholes and pairs of the public ones in data/public. `device` is cpu (default), webgpu or cuda.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createEmbedder } from '../src/embeddings/create.ts'
+import { dot, matrix, row } from '../src/embeddings/matrix.ts'
+import { seededRandom } from '../src/random.ts'
+import { here, interleave, python, report } from './interleave.ts'
+
+const [model, count = '256', turns = '5', device = 'cpu'] = process.argv.slice(2)
+if (model === undefined) throw new Error('expected the folder of the fp32 model')
+const folder = await mkdtemp(join(tmpdir(), 'embedding-'))
+const out = join(folder, 'rows')
+
+const lines = (await readFile(join(import.meta.dirname, '../data/public/texts.jsonl'), 'utf8'))
+  .trim()
+  .split('\n')
+const whole = lines.map((line) => (JSON.parse(line) as { text: string }).text)
+const random = seededRandom(1)
+const texts = Array.from({ length: Number(count) }, (_, i) => {
+  const words = random.pick(whole).split(' ')
+  if (i % 3 === 0) return words.slice(0, Math.ceil(words.length / 2)).join(' ')
+  return i % 3 === 1 ? words.join(' ') : [...words, random.pick(whole)].join(' ')
+})
+
+const theirs = python(join(import.meta.dirname, 'embedding.py'), [resolve(model)])
+const { version } = await theirs.ask<{ version: string }>({ texts })
+const embedder = await createEmbedder({
+  model: 'all-MiniLM-L6-v2',
+  device: device as 'cpu' | 'webgpu' | 'cuda',
+})
+const lengths = texts.map((text) => text.split(/\s+/).length).sort((a, b) => a - b)
+console.log(
+  `${texts.length} texts of ${lengths[0]} to ${lengths.at(-1)} words, median ${lengths[lengths.length >> 1]}`,
+)
+console.log(`pretext: ${embedder.identity.dtype} on ${embedder.device.name}; ${version}, fp32 on the cpu`)
+const encode = (batch: number) => () => theirs.ask({ batch, out })
+const summary = await interleave(
+  {
+    'pretext, all in one call': () => here(() => embedder.embed(texts)),
+    'pretext, 4 texts a call': () =>
+      here(async () => {
+        for (let i = 0; i < texts.length; i += 4) await embedder.embed(texts.slice(i, i + 4))
+      }),
+    'sentence-transformers, batches of 32': encode(32),
+    'sentence-transformers, batches of 128': encode(128),
+  } as Parameters<typeof interleave>[0],
+  Number(turns),
+)
+report('Embedding', summary, texts.length, 'texts')
+
+const ours = await embedder.embed(texts)
+const bytes = await readFile(out)
+const their = matrix(ours.rows, ours.dim, new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4))
+const cosines = texts.map((_, i) => dot(row(ours, i), row(their, i))).sort((a, b) => a - b)
+console.log(
+  `\nCosine to theirs: lowest ${cosines[0]?.toFixed(4)}, median ${cosines[cosines.length >> 1]?.toFixed(4)}`,
+)
+theirs.close()
+await embedder.dispose()
+await rm(folder, { recursive: true })
