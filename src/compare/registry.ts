@@ -11,6 +11,7 @@ import { lora, loraDpSgd } from './arms/lora-dp-sgd.ts'
 import { pretext } from './arms/pretext.ts'
 import { privateTexts } from './arms/private.ts'
 import { publicOnly } from './arms/public-only.ts'
+import { scaleot, scaleotDp } from './arms/scaleot.ts'
 
 export const ARMS: readonly Arm[] = [
   pretext,
@@ -22,8 +23,10 @@ export const ARMS: readonly Arm[] = [
   drEncoder,
   fedlpp,
   loraDpSgd,
+  scaleotDp,
   local,
   lora,
+  scaleot,
   privateTexts,
 ]
 

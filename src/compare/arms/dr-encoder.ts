@@ -111,7 +111,7 @@ function mechanismsOf(task: ArmTask, settings: Settings, noise: number): ArmMech
   const sampling = samplingOf(task, settings)
   const shared = { clip: 1, clients, contributions: 'signed' } as const
   const asks = ['autoencoder', 'pca', 'prior-mean'].includes(codec) && statistics.source === 'clients'
-  const expected = { all: clients, poisson: clients * rate, fixed: Math.max(1, evenRound(clients * rate)) }
+  const expected = { all: clients, poisson: clients * rate, fixed: Math.max(1, Math.round(clients * rate)) }
   const stageOne: ArmMechanism = {
     ...shared,
     sigma: noise * statistics.noiseRatio,
@@ -129,12 +129,6 @@ function mechanismsOf(task: ArmTask, settings: Settings, noise: number): ArmMech
     maxParticipations: rounds,
   }
   return [...(asks ? [stageOne] : []), ...(codec === 'prior-mean' ? [] : [stageTwo])]
-}
-
-/** As Python rounds: halves to the even side. */
-function evenRound(x: number): number {
-  const floor = Math.floor(x)
-  return x - floor === 0.5 ? floor + (floor % 2) : Math.round(x)
 }
 
 /**

@@ -69,6 +69,11 @@ def grouped(sequences: list[np.ndarray], size: int) -> list[Client]:
     return [Client(f"public-{i}", sequences[i : i + size]) for i in range(0, len(sequences), size)]
 
 
+def fixed_size(clients: int, rate: float) -> int:
+    """As JavaScript rounds, which calibrates the noise for it."""
+    return max(1, int(clients * rate + 0.5))
+
+
 def cohort(sampling: str, clients: int, rate: float, seed: int, round_: int) -> list[int]:
     """Who takes part: all, each by its own coin, or a set of fixed size."""
     if sampling == "all":
@@ -76,7 +81,7 @@ def cohort(sampling: str, clients: int, rate: float, seed: int, round_: int) -> 
     random = np.random.default_rng([seed, 12, round_])
     if sampling == "poisson":
         return np.flatnonzero(random.random(clients) < rate).tolist()
-    return sorted(random.permutation(clients)[: max(1, round(rate * clients))].tolist())
+    return sorted(random.permutation(clients)[: fixed_size(clients, rate)].tolist())
 
 
 def train_locally(

@@ -5,7 +5,7 @@ import torch
 
 from ..channel import Channel
 from ..stop import stop_wanted, stopped
-from .clients import Client
+from .clients import Client, fixed_size
 from .federation import Federation
 from .kept import Kept
 from .meters import Meters
@@ -37,7 +37,7 @@ class Simulation:
     def expected(self) -> float:
         """Clients of a round: the number that the server divides by, which is no secret."""
         clients, rate = len(self.clients), self.job["rate"]
-        return {"all": clients, "poisson": clients * rate, "fixed": max(1, round(clients * rate))}[self.job["sampling"]]
+        return {"all": clients, "poisson": clients * rate, "fixed": fixed_size(clients, rate)}[self.job["sampling"]]
 
     def state(self) -> dict[str, torch.Tensor]:
         """What a client is sent: the LoRA factors."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ..dr_encoder.clients import Client, Plan, cohort, flat_of, put, train_locally
+from ..dr_encoder.clients import Client, Plan, cohort, fixed_size, flat_of, put, train_locally
 from ..dr_encoder.message import Clip, Noise, mechanism
 from ..dr_encoder.meters import Meters, size_of
 
 
 @dataclass
 class Tuning:
-    """How the data owners tune; `kept` saves a round and finds it again."""
+    """How the data owners tune."""
 
     plan: Plan
     owners: str
@@ -74,7 +74,7 @@ class Tuner:
     @property
     def expected(self) -> float:
         clients, rate = len(self.clients), self.tuning.rate
-        return {"all": clients, "poisson": clients * rate, "fixed": max(1, round(clients * rate))}[self.tuning.sampling]
+        return {"all": clients, "poisson": clients * rate, "fixed": fixed_size(clients, rate)}[self.tuning.sampling]
 
     def round(self) -> None:
         if self.tuning.owners == "one":
@@ -116,8 +116,8 @@ class Tuner:
         self.state = self.state + tuning.server_rate * self.meters.server(lambda: self.noise(total) / self.expected)
 
     def mechanism(self) -> dict | None:
-        """None where no guarantee was asked for: un-noised adapters are a function of private texts, and nothing hides it."""
-        if self.noise.std == 0:
+        """None from one owner, who sends no sum. Without noise it says so: nothing hides a client then."""
+        if self.tuning.owners == "one":
             return None
         return mechanism(
             noise=self.noise,

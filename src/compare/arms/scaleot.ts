@@ -1,0 +1,160 @@
+// ScaleOT (arXiv 2412.09812): offsite tuning. The clients tune adapter layers inside a lossy emulator of the model and send
+// these back; the whole model stays with its owner. As published it promises nothing about the texts; the second arm clips and
+// noises the changes of the adapters.
+import { z } from 'zod'
+import type { ArmMechanism } from '../../finetune/arm-job.ts'
+import type { Job } from '../../finetune/protocol.ts'
+import { type ArmTask, defineArm } from '../arm.ts'
+import { calibrateMechanisms } from '../epsilon.ts'
+import { publicFile } from '../public-file.ts'
+
+const count = z.int().positive()
+const amount = z.number().positive()
+const share = z.number().min(0).max(1)
+
+const Emulator = z.strictObject({
+  method: z.enum(['replace', 'drop']).default('replace'),
+  alpha: share,
+  beta: share,
+})
+
+const TRAINING = {
+  learningRate: amount.default(2e-4),
+  epochs: count.default(1).describe('Of a client in one round, or in each of the rounds of one owner'),
+  batch: count.default(8),
+  rounds: count.default(20),
+}
+
+const MODEL = {
+  emulators: z
+    .array(Emulator)
+    .min(1)
+    .default([{ method: 'replace', alpha: 0.5, beta: 0.6 }])
+    .describe(
+      'Share of layers replaced, share of rank removed; the first is the arm, the others are rows of its table',
+    ),
+  adapters: z
+    .strictObject({
+      layers: count.default(4),
+      place: z.enum(['ends', 'importance']).default('ends'),
+      tune: z.enum(['full', 'lora']).default('full'),
+      rank: count.default(8),
+    })
+    .prefault({}),
+  search: z
+    .strictObject({
+      steps: count.default(1000),
+      batch: count.default(16),
+      learningRate: amount.default(1e-4),
+      scoreRate: amount.default(1),
+      reward: z.enum(['standardised', 'raw']).default('standardised'),
+      width: count.default(64),
+    })
+    .prefault({}),
+  textsPerClient: count.default(8),
+}
+
+const PLAIN = z.strictObject({
+  ...MODEL,
+  ...TRAINING,
+  owners: z
+    .enum(['one', 'each'])
+    .default('one')
+    .describe('one owner of all texts, or every client for itself'),
+  fullTuning: z.boolean().default(true).describe('Also tune the whole model: the upper bound'),
+})
+
+const PRIVATE = z.strictObject({
+  ...MODEL,
+  ...TRAINING,
+  rate: amount.max(1).default(0.05).describe('Share of the clients in one round'),
+  sampling: z
+    .enum(['all', 'poisson', 'fixed'])
+    .optional()
+    .describe(
+      'By default what the adjacency has a theorem for: poisson under add-remove, fixed under substitution',
+    ),
+  serverRate: amount.default(1),
+  clip: amount.optional().describe('L2 bound of a change; by default the median norm on public texts'),
+})
+type Private = z.output<typeof PRIVATE>
+
+export const scaleot = defineArm({
+  name: 'scaleot',
+  about:
+    'adapter layers tuned inside a lossy emulator of the model and plugged back (ScaleOT); protects the model, not the texts',
+  guarantee: 'none',
+  epsilons: 'once',
+  settings: PLAIN,
+  grid: { learningRate: [1e-4, 2e-4, 5e-4], epochs: [1, 2] },
+  async run(task, settings) {
+    const job = await common(task, settings)
+    const { owners, fullTuning } = settings
+    return task.runJob<'scaleot'>({ ...job, owners, fullTuning, sampling: 'all', rate: 1, clip: 'none' })
+  },
+})
+
+export const scaleotDp = defineArm({
+  name: 'scaleot-dp',
+  about: 'the same by all clients, with DP-FedAvg on the changes of the adapters',
+  guarantee: 'client',
+  epsilons: 'each',
+  settings: PRIVATE,
+  grid: { learningRate: [1e-4, 2e-4, 5e-4], serverRate: [1, 0.3] },
+  async run(task, settings) {
+    const { rate, serverRate, clip } = settings
+    const noiseMultiplier =
+      task.epsilon === Number.POSITIVE_INFINITY
+        ? 0
+        : calibrateMechanisms(task.epsilon, task.inputs, (noise) => [mechanismOf(task, settings, noise)])
+    const result = await task.runJob<'scaleot'>({
+      ...(await common(task, settings)),
+      owners: 'each',
+      fullTuning: false,
+      sampling: samplingOf(task, settings),
+      rate,
+      serverRate,
+      clip: clip ?? null,
+      noiseMultiplier,
+    })
+    return { ...result, measures: { ...result.measures, noiseMultiplier } }
+  },
+})
+
+async function common(
+  task: ArmTask,
+  settings: z.output<typeof PLAIN> | Private,
+): Promise<Job<'scaleot'> & { kind: 'scaleot' }> {
+  const { emulators, adapters, search, textsPerClient, rounds, learningRate, epochs, batch } = settings
+  return {
+    kind: 'scaleot',
+    ...task.inputs,
+    publicTexts: await publicFile(task, 'the search of the emulator'),
+    emulators,
+    adapters,
+    search,
+    textsPerClient,
+    rounds,
+    local: { learningRate, epochs, batch },
+  }
+}
+
+function samplingOf({ inputs }: ArmTask, { sampling }: Private): 'all' | 'poisson' | 'fixed' {
+  return sampling ?? (inputs.adjacency === 'add-remove' ? 'poisson' : 'fixed')
+}
+
+function mechanismOf(task: ArmTask, settings: Private, noise: number): ArmMechanism {
+  const { clients } = task
+  const sampling = samplingOf(task, settings)
+  const wanted = clients * settings.rate
+  return {
+    sigma: noise,
+    clip: 1,
+    releases: settings.rounds,
+    cohort: { all: clients, poisson: wanted, fixed: Math.max(1, Math.round(wanted)) }[sampling],
+    clients,
+    sampling,
+    contributions: 'signed',
+    maxParticipations: settings.rounds,
+  }
+}
