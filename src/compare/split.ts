@@ -71,8 +71,8 @@ export async function splitClients(
     })
   }
   const text = {
-    clients: lines(sides.clients, labels),
-    validation: lines(sides.validation, labels),
+    clients: lines('c', sides.clients, labels),
+    validation: lines('v', sides.validation, labels),
   }
   const sha256 = createHash('sha256').update(`${text.clients}\n${text.validation}`).digest('hex')
   const evaluation = referenceRows(consented, { labelled: false })
@@ -113,12 +113,21 @@ function place(rows: readonly ReferenceRow[]): number {
   return digest.readUInt32BE(0) / 2 ** 32
 }
 
-function lines(clients: readonly (readonly ReferenceRow[])[], labels: readonly string[] | undefined): string {
+/** Ids of the two files differ, so that whoever reads both sees that nobody is in both. */
+function lines(
+  prefix: string,
+  clients: readonly (readonly ReferenceRow[])[],
+  labels: readonly string[] | undefined,
+): string {
   return clients
     .flatMap((rows, client) =>
       rows.map((row) => {
         const label = row.label === undefined ? undefined : labels?.[row.label]
-        const own = { client: `c${client}`, text: row.text, ...(label === undefined ? {} : { label }) }
+        const own = {
+          client: `${prefix}${client}`,
+          text: row.text,
+          ...(label === undefined ? {} : { label }),
+        }
         return `${JSON.stringify(own)}\n`
       }),
     )

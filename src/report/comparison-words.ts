@@ -1,5 +1,6 @@
 // Figures of a comparison in words, for the page and the terminal alike.
 import type { ComparisonRow } from './comparison-data.ts'
+import { epsilonText } from './figures.ts'
 
 /** No epsilon without its kind: of a client, of one text, none asked for, or no guarantee at all. */
 export function epsilonOfRow({ guarantee, asked, spent, perText }: ComparisonRow): string {
@@ -9,16 +10,11 @@ export function epsilonOfRow({ guarantee, asked, spent, perText }: ComparisonRow
     case 'public':
       return 'no private text'
     case 'text':
-      return perText === null ? 'not measured' : `${number(perText.epsilon)} per text`
+      return perText === null ? 'not measured' : `${epsilonText(perText.epsilon)} per text`
     default:
-      if (spent === null) return asked === null ? 'not measured' : `${number(asked.epsilon)} asked`
-      return number(spent.epsilon)
+      if (spent === null) return asked === null ? 'not measured' : `${epsilonText(asked.epsilon)} asked`
+      return epsilonText(spent.epsilon)
   }
-}
-
-function number(epsilon: number): string {
-  if (epsilon === Number.POSITIVE_INFINITY) return 'infinite'
-  return epsilon >= 1e4 ? epsilon.toExponential(1) : String(Number(epsilon.toPrecision(3)))
 }
 
 export function bytesText(bytes: number): string {

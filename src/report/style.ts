@@ -44,7 +44,10 @@ svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke
 svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .axis { stroke: var(--back); stroke-width: 1; }
 svg .line { fill: none; stroke: var(--accent); stroke-width: 1.75; stroke-linejoin: round; }
+svg.wide { max-width: 44rem; }
 svg .dot { fill: var(--accent); }
+svg .line.other, svg .whisker.other { stroke: var(--back); }
+svg .dot.other { fill: var(--soft); }
 svg .interval { fill: var(--accent-soft); }
 svg .whisker { stroke: var(--accent); stroke-width: 1.25; }
 svg .bar { fill: var(--accent); }
