@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -287,6 +288,36 @@ class StartTest(WithFolder):
         with self.assertRaises(Failure) as raised:
             self._load(str(path))
         self.assertIn("m: its weights are not those of its config.json (", raised.exception.message)
+
+    def test_an_architecture_that_nobody_knows_is_told_of_its_own_file(self):
+        made = tiny(self.folder)
+        path = Path(self._save("m", made.model, made.tokenizer))
+        config = json.loads((path / "config.json").read_text())
+        (path / "config.json").write_text(json.dumps({**config, "model_type": "yesterdays", "architectures": ["YesterdaysLM"]}))
+        with self.assertRaises(Failure) as raised:
+            self._load(str(path))
+        self.assertRegex(raised.exception.message, rf"^{path}: Transformers could not load it \(ValueError: .*yesterdays")
+        self.assertIn("an architecture that Transformers does not know", raised.exception.hint)
+        gguf_file.write(made.model, made.tokenizer, path / "m.gguf", "tiny")
+        file = path / "m.gguf"
+        file.write_bytes(file.read_bytes()[:2000])
+        with self.assertRaises(Failure) as raised:
+            self._load(str(file), "gguf")
+        self.assertEqual(raised.exception.code, "config")
+        self.assertTrue(raised.exception.message.startswith(f"{file}: Transformers could not load it ("), raised.exception.message)
+
+    def test_without_a_network_the_hub_is_told(self):
+        script = (
+            "import torch\nfrom pretext_trainer import start\nfrom pretext_trainer.failure import Failure\n"
+            "try:\n    start.checkpoint({'from': 'hub', 'model': 'owner/name', 'revision': None}, torch.float32)\n"
+            "except Failure as failure:\n    print(failure.code, failure.message, failure.hint, sep='|')"
+        )
+        env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(self.folder)}
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True).stdout
+        code, message, hint = said.strip().split("|")
+        self.assertEqual(code, "dependency")
+        self.assertRegex(message, r"^could not load owner/name from the Hugging Face Hub \(\w+\)$")
+        self.assertIn("name a local folder or GGUF file", hint)
 
     def test_what_is_not_there_is_told(self):
         with self.assertRaises(Failure) as raised:

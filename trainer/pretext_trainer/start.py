@@ -82,7 +82,7 @@ def checkpoint(wanted: dict, dtype: torch.dtype, **more: object) -> Start:
             f"expected a model folder with config.json at {name}, found none",
             "name the folder that `pretext train` wrote (OUT/model), a Hub id (owner/name) or a GGUF file",
         )
-    _check_architecture(name, where, wanted["model"])
+    _check_architecture(name, where, wanted)
     tokenizer = _load_tokenizer(name, where)
     try:
         model, told = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True, **where, **more)
@@ -119,11 +119,12 @@ def _plain(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
     return plain
 
 
-def _check_architecture(name: str, where: dict, called: str) -> None:
+def _check_architecture(name: str, where: dict, wanted: dict) -> None:
+    called = wanted["model"]
     try:
         config = AutoConfig.from_pretrained(name, **where)
     except Exception as error:
-        raise _not_loaded({"from": "hub" if "/" in called else "folder", "model": called}, error) from error
+        raise _not_loaded(wanted, error) from error
     named = (config.architectures or [""])[0]
     decoder = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if not decoder or (named and not named.endswith(("CausalLM", "LMHeadModel", "ConditionalGeneration"))):
