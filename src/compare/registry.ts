@@ -4,6 +4,7 @@ import type { Arm } from './arm.ts'
 import { centralDp } from './arms/central-dp.ts'
 import { drEncoder } from './arms/dr-encoder.ts'
 import { expandOnly } from './arms/expand-only.ts'
+import { expandPrivate } from './arms/expand-private.ts'
 import { dpFedAvg, dpFtrl } from './arms/federated.ts'
 import { fedlpp } from './arms/fedlpp.ts'
 import { local } from './arms/local.ts'
@@ -27,6 +28,7 @@ export const ARMS: readonly Arm[] = [
   local,
   lora,
   scaleot,
+  expandPrivate,
   privateTexts,
 ]
 

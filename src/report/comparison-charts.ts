@@ -32,6 +32,8 @@ export interface ArmChart {
   readonly description: string
   readonly xTitle: string
   readonly series: readonly Series[]
+  /** A value beside a name. */
+  readonly format: (y: number) => string
   /** categories: x counts from 0 and names one of them. log: 0 has a place of its own at the left. */
   readonly x: { readonly categories: readonly string[] } | { readonly log: (value: number) => string }
 }
@@ -61,7 +63,7 @@ export function armChart(chart: ArmChart): Markup {
       return [{ series, x: last.x === null ? WIDTH - RIGHT : placeX(last.x), y: placeY(last.y) }]
     }),
   ).map(({ series, x, y: own, label }) => {
-    const value = y.format(series.points.at(-1)?.y as number)
+    const value = chart.format(series.points.at(-1)?.y as number)
     return html`<line class="grid" x1="${at(x + 4)}" x2="${WIDTH - RIGHT + 8}" y1="${at(own)}" y2="${at(label)}"/><text class="${series.ours ? 'value' : 'label'}" x="${WIDTH - RIGHT + 11}" y="${at(label + 3.5)}">${series.name} ${value}</text>`
   })
   return html`<svg class="wide" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="${chart.id}-title ${chart.id}-desc"><title id="${chart.id}-title">${chart.title}</title><desc id="${chart.id}-desc">${chart.description}</desc>${grid}${names}${marks}${labels}<text class="axis-title" x="${at(LEFT + (WIDTH - RIGHT - LEFT) / 2)}" y="${HEIGHT - 6}" text-anchor="middle">${chart.xTitle}</text></svg>`

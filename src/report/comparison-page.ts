@@ -86,12 +86,13 @@ function charts(report: ComparisonReport): Markup {
   ]
   return html`<section id="charts"><h2>Against what it costs</h2><p class="soft">Dashed: arms that no ε changes. Lines join the ε of one arm.</p>${shown.map(
     ([id, title, word, scale, digits]) =>
-      html`<h3>${title}</h3><figure><figcaption>against ε</figcaption>${armChart({
+      html`<h3>${title}</h3><div class="wide-charts"><figure><figcaption>against ε</figcaption>${armChart({
         id: `${id}-epsilon`,
         title: `${word} against epsilon`,
         description: described(rows, id),
         xTitle: 'ε of one run',
         series: seriesOf(rows, id, place, scale, digits),
+        format: (value) => value.toFixed(digits),
         x: { categories: names },
       })}</figure><figure><figcaption>against bytes that one client sends and receives over the whole run</figcaption>${armChart(
         {
@@ -106,6 +107,7 @@ function charts(report: ComparisonReport): Markup {
             scale,
             digits,
           ),
+          format: (value) => value.toFixed(digits),
           x: { log: bytesText },
         },
       )}</figure><figure><figcaption>against floating-point operations of one client over the whole run</figcaption>${armChart(
@@ -115,6 +117,7 @@ function charts(report: ComparisonReport): Markup {
           description: described(rows, id),
           xTitle: 'operations of one client, whole run',
           series: seriesOf(rows, id, (row) => perClient(row, (m) => m.clientFlopsPerRound), scale, digits),
+          format: (value) => value.toFixed(digits),
           x: { log: flopsText },
         },
       )}</figure>`,

@@ -45,6 +45,7 @@ svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .axis { stroke: var(--back); stroke-width: 1; }
 svg .line { fill: none; stroke: var(--accent); stroke-width: 1.75; stroke-linejoin: round; }
 svg.wide { max-width: 44rem; }
+.wide-charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(29rem, 100%), 1fr)); gap: 1rem 1.5rem; margin: .6rem 0 1.4rem; }
 svg .dot { fill: var(--accent); }
 svg .line.other, svg .whisker.other { stroke: var(--back); }
 svg .dot.other { fill: var(--soft); }

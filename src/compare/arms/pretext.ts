@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Config } from '../../config/schema.ts'
+import type { OnEvent } from '../../events.ts'
 import type { ArmMechanism } from '../../finetune/arm-job.ts'
 import { boundInVotes, voteBound } from '../../histogram/bound.ts'
 import { readRelease } from '../../histogram/release.ts'
@@ -48,25 +49,45 @@ async function evolve(task: ArmTask, folder: string, set: Readonly<Record<string
   const run = join(folder, 'run')
   const manifest = await readManifest(run)
   const cpu = cpuSeconds()
+  const clients = clientStages(cpu)
   if (manifest?.status !== 'finished') {
     await generate(loaded, {
       out: run,
       resume: manifest !== undefined,
       command: 'pretext compare',
-      onEvent: task.onEvent,
+      onEvent(event) {
+        clients.onEvent(event)
+        task.onEvent(event)
+      },
       ...(task.signal === undefined ? {} : { signal: task.signal }),
     })
   }
-  const serverCpuSeconds = cpu()
+  const serverCpuSeconds = cpu() - clients.seconds()
   const { meters, measures } = await clientMeters(task, loaded, run)
   return {
     run,
     mechanisms: await mechanismsOf(task, loaded.config, run),
     meters,
     measures,
-    // Of the process that made the corpus; what an earlier, stopped one used is not in it.
-    serverCpuSeconds: Math.max(0, serverCpuSeconds - meters.participations * meters.clientCpuSecondsPerRound),
+    // Of the process that finished the corpus; what an earlier, stopped one used is not in it.
+    serverCpuSeconds,
     llmTokens: await llmTokensIn(join(run, 'llm-cache.jsonl')),
+  }
+}
+
+/** CPU time of the stages in which a run plays its clients: they embed their texts, and they vote. */
+function clientStages(cpu: () => number): { onEvent: OnEvent; seconds: () => number } {
+  let total = 0
+  let began: number | undefined
+  return {
+    onEvent(event) {
+      if (!('stage' in event) || (event.stage !== 'embed' && event.stage !== 'vote')) return
+      if (event.type === 'stage') began = cpu()
+      if (event.type !== 'stage-end' || began === undefined) return
+      total += cpu() - began
+      began = undefined
+    },
+    seconds: () => total,
   }
 }
 
