@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The experiment on a machine with one GPU, Python with PyTorch and Transformers, and what bench/gpu/pack.sh packed in $WORK.
+#   run.sh install        unpacks the wheels      run.sh check SERVED [LARGE]   says what is missing
 #   run.sh serve MODEL    starts the server and waits for it     run.sh generate [SHARES]   all cells, that many at once
 #   run.sh wait SECONDS   waits for the cells                    run.sh status | collect OUT | stop
 set -uo pipefail
@@ -13,7 +14,30 @@ log() { echo "$(date +%T) $*"; }
 
 case $1 in
 install)
+  ls "$WORK"/wheels/*.whl >/dev/null 2>&1 || exit 0
   mkdir -p "$WORK/site" && "$PRETEXT_PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$WORK/site" "$WORK"/wheels/*.whl
+  ;;
+check)
+  missing=0
+  lacks() { echo "missing: $*"; missing=1; }
+  data=${DATA:-$app/runs/gpu/debian}
+  for file in "$2" "${3:-$2}" "$WORK/bin/node" "$app/bin/pretext.js" "$data/clients.jsonl" "$data/heldout.jsonl" "${PUBLIC:-$WORK/passages.jsonl}"; do
+    [ -e "$file" ] || lacks "$file"
+  done
+  [ -z "${3:-}" ] || [ -e "$3/config.json" ] || lacks "$3/config.json (bench/gpu/gemma.py makes a folder of a GGUF)"
+  "$PRETEXT_PYTHON" -c '
+import importlib, sys
+bad = []
+for name in "torch transformers peft accelerate tokenizers safetensors gguf aiohttp jsonschema scipy sklearn mauve sacrebleu threadpoolctl".split():
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        bad.append(f"{name} ({type(error).__name__})")
+if bad:
+    print("missing: the Python packages", ", ".join(bad))
+sys.exit(bool(bad))' || missing=1
+  (cd "$app" && node bin/pretext.js batch "$batch" --list) >"$WORK/check.log" 2>&1 || lacks "a batch that can be listed: $(tail -n 1 "$WORK/check.log")"
+  exit $missing
   ;;
 serve)
   cd "$app/bench/gpu" || exit 1
@@ -59,11 +83,11 @@ status)
   ;;
 collect)
   # What the results are made of, one archive for each variant; populations, parquet and caches stay.
-  folder=$("$WORK/bin/node" -e 'process.stdout.write(require("path").resolve(process.argv[1]))' "${RUNS:-$app/runs/gpu/batch}")
-  for variant in $(cd "$folder/jobs" && ls -d -- * | sed 's/_seed-.*//' | sort -u); do
+  folder=$("$WORK/bin/node" -e 'process.stdout.write(require("path").resolve(process.argv[1]))' "${RUNS:-$app/runs/gpu/batch/jobs}")
+  for variant in $(cd "$folder" && ls -d -- * | sed 's/_seed-.*//' | sort -u); do
     # Fast, and three archives for nine runs.
-    tar c -C "$folder/jobs" --exclude='llm-cache*' --exclude='*.part' --exclude='population.jsonl' --exclude='*.parquet' \
-      $(cd "$folder/jobs" && ls -d -- "$variant"_seed-* "$variant" 2>/dev/null) | gzip -1 >"$2/$variant.tar.gz"
+    tar c -C "$folder" --exclude='llm-cache*' --exclude='*.part' --exclude='population.jsonl' --exclude='*.parquet' \
+      $(cd "$folder" && ls -d -- "$variant"_seed-* "$variant" 2>/dev/null) | gzip -1 >"$2/$variant.tar.gz"
   done
   cp "$WORK/serve.log" "$2/serve.log"
   tail -n 3 "$WORK"/share-*.log >"$2/shares.log"
@@ -73,7 +97,7 @@ stop)
   for f in "$WORK"/*.pid; do kill -TERM -- "-$(cat "$f")" 2>/dev/null || kill "$(cat "$f")" 2>/dev/null; done
   ;;
 *)
-  sed -n '2,5p' "$0"
+  sed -n '2,6p' "$0"
   exit 64
   ;;
 esac

@@ -170,6 +170,11 @@ function mixtureOf(parts: readonly ReadPart[]): string | undefined {
     if (report !== null && report.corpus.texts !== rows.length) {
       return `${path}: expected the ${report.corpus.texts} texts that the report of run ${report.run.id} (epsilon ${epsilonText(report.privacy.epsilon)}) speaks of, got ${rows.length}: another corpus may be mixed in`
     }
+    // As many rows, but other ones: what the report shows of the corpus is not there.
+    const own = new Set(rows.map((row) => row.text))
+    if (report?.corpus.samples.some(({ text }) => !own.has(text)) === true) {
+      return `${path}: expected the corpus of run ${report.run.id} (epsilon ${epsilonText(report.privacy.epsilon)}), got texts without those that its report shows: another corpus may be in its place`
+    }
   }
   if (parts.length < 2) return undefined
   const told = parts.map(({ path, report }) =>

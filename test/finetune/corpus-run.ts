@@ -22,19 +22,19 @@ export async function corpusRun(folder: string, options: RunFolderOptions = {}):
   const { id = 'run-one', texts = 40, epsilon = 7.58, simulation = false, extra = 0 } = options
   await mkdir(folder, { recursive: true })
   const example = exampleReport()
+  const rows = Array.from({ length: texts + extra }, (_, i) => ({
+    text: sentence(i, id),
+    ...options.row?.(i),
+  }))
   const report: RunReport = {
     ...example,
     run: { ...example.run, id },
     simulation,
     privacy: { ...example.privacy, epsilon },
     llm: { ...example.llm, id: options.llm ?? 'scripted:scripted' },
-    corpus: { ...example.corpus, texts },
+    corpus: { ...example.corpus, texts, samples: rows.slice(0, 3).map(({ text }) => ({ text })) },
   }
   await writeFile(join(folder, 'report.json'), reportJson(report))
-  const rows = Array.from({ length: texts + extra }, (_, i) => ({
-    text: sentence(i, id),
-    ...options.row?.(i),
-  }))
   await writeFile(join(folder, 'synthetic.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
   return folder
 }

@@ -1,5 +1,5 @@
 // What training accepts as a corpus: one run, with its report; a mixture only where its owner states what it is.
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -81,6 +81,16 @@ describe('a mixture of runs', () => {
     await expect(readTrainingCorpus([run])).rejects.toThrow(
       `${join(run, 'synthetic.jsonl')}: expected the 40 texts that the report of run run-one (epsilon 7.58) speaks of, got 43: another corpus may be mixed in`,
     )
+  })
+
+  it('is noticed in place of the corpus: as many rows, and none of those that the report shows', async () => {
+    const run = await corpusRun(join(folder, 'replaced'), { id: 'run-a', epsilon: 7.58 })
+    const other = await corpusRun(join(folder, 'other'), { id: 'run-b', epsilon: 1.29 })
+    await copyFile(join(other, 'synthetic.jsonl'), join(run, 'synthetic.jsonl'))
+    await expect(readTrainingCorpus([run])).rejects.toMatchObject({
+      code: 'data',
+      message: `${join(run, 'synthetic.jsonl')}: expected the corpus of run run-a (epsilon 7.58), got texts without those that its report shows: another corpus may be in its place`,
+    })
   })
 
   it('is noticed by rows that name their run', async () => {
