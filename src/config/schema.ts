@@ -188,7 +188,9 @@ const Llm = z.strictObject({
     .describe('An OpenAI-compatible endpoint: vLLM, SGLang, llama.cpp server, a cloud'),
   apiKeyEnv: z.string().optional().describe('Name of the environment variable that holds the key'),
   api: z.enum(['chat', 'completions']).optional(),
-  concurrency: positive.optional().describe('Requests at once'),
+  concurrency: positive
+    .optional()
+    .describe('Requests at once; without it a remote server gets as many as it answers fastest'),
   requestsPerMinute: positive.optional(),
   tokensPerMinute: positive.optional(),
   timeoutSeconds: z.number().positive().optional(),

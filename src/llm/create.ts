@@ -1,6 +1,7 @@
-// A language model as a config describes it: provider -> retry -> limit -> cache -> meter.
+// A language model as a config describes it: provider -> adaptive concurrency -> retry -> limit -> cache -> meter.
 import { PretextError } from '../errors.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
+import { adaptive } from './adaptive.ts'
 import { cached } from './cache.ts'
 import type { Fetch } from './http.ts'
 import { type LimitOptions, limited } from './limit.ts'
@@ -17,7 +18,7 @@ export interface LanguageModelConfig {
   /** Name of the environment variable that holds the key. */
   readonly apiKeyEnv?: string | undefined
   readonly api?: 'chat' | 'completions' | undefined
-  /** Requests at once. */
+  /** Requests at once; by default llama evaluates 8 together, and a remote server gets as many as it answers fastest. */
   readonly concurrency?: number | undefined
   readonly requestsPerMinute?: number | undefined
   readonly tokensPerMinute?: number | undefined
@@ -64,7 +65,9 @@ export async function createLanguageModel(
   const { cacheFile, onEvent = ignoreEvents, time = {} } = deps
   const provider = await openProvider(config, deps, onEvent)
   const { concurrency, requestsPerMinute, tokensPerMinute, patienceMinutes } = config
-  const patient = retrying(provider, given({ patienceMinutes, onEvent, ...time }))
+  const remote = config.provider === 'openai' || config.provider === 'huggingface'
+  const paced = remote && concurrency === undefined ? adaptive(provider, given({ now: time.now })) : provider
+  const patient = retrying(paced, given({ patienceMinutes, onEvent, ...time }))
   const atPace = limited(patient, given({ concurrency, requestsPerMinute, tokensPerMinute, ...time }))
   try {
     const remembered = cacheFile === undefined ? atPace : await cached(atPace, cacheFile)

@@ -6,6 +6,8 @@ export interface ProviderFailureOptions {
   readonly status?: number
   /** The provider's own wish. */
   readonly retryAfterMs?: number
+  /** No answer came in time. */
+  readonly timedOut?: boolean
   /** What to do if trying again is no use. */
   readonly hint?: string
   /** 'never': the same request will fail again. 'briefly': a broken answer, worth a few attempts. */
@@ -15,6 +17,7 @@ export interface ProviderFailureOptions {
 export class ProviderFailure extends Error {
   readonly status: number | undefined
   readonly retryAfterMs: number | undefined
+  readonly timedOut: boolean
   readonly hint: string | undefined
   readonly retry: 'patiently' | 'briefly' | 'never'
 
@@ -23,6 +26,7 @@ export class ProviderFailure extends Error {
     this.name = 'ProviderFailure'
     this.status = options.status
     this.retryAfterMs = options.retryAfterMs
+    this.timedOut = options.timedOut ?? false
     this.hint = options.hint
     this.retry = options.retry
   }

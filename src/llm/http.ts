@@ -63,6 +63,7 @@ export function broken(what: string): ProviderFailure {
 function timedOut(options: AttemptOptions): ProviderFailure {
   return new ProviderFailure(`did not answer within ${options.timeoutMs / 1000} seconds`, {
     retry: 'patiently',
+    timedOut: true,
     hint: 'raise llm.timeoutSeconds, or lower llm.concurrency, and run again with --resume',
   })
 }
