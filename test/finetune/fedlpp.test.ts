@@ -37,7 +37,7 @@ beforeAll(async () => {
 
 it('keeps its identities', { timeout: 300_000 }, async () => {
   const { code, stderr } = await python([resolve(import.meta.dirname, 'test_fedlpp.py')])
-  expect(stderr).toMatch(/Ran 22 tests/)
+  expect(stderr).toMatch(/Ran 23 tests/)
   expect(code, stderr.slice(-6000)).toBe(0)
 })
 
@@ -127,10 +127,6 @@ describe('a training without one', () => {
       stop.signal,
     )
     await expect(stopped).rejects.toMatchObject({ code: 'interrupted' })
-    await expect(run(job('stopped', { ...settings, rank: 2, resume: true }))).rejects.toMatchObject({
-      code: 'config',
-      message: expect.stringMatching(/different: rank/),
-    })
     const resumed = await run(job('stopped', { ...settings, resume: true }))
     expect({ ...resumed, meters: 0, model: 0 }).toEqual({ ...whole, meters: 0, model: 0 })
   })

@@ -4,6 +4,7 @@ import copy
 import json
 import tempfile
 import unittest
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from pretext_trainer.fedlpp import rounds
 from pretext_trainer.fedlpp.adapter import distance, load, trained, with_adapter
 from pretext_trainer.fedlpp.clients import both_groups, check_cohort, draw
 from pretext_trainer.fedlpp.gaps import averages, gap_row, recovery
+from pretext_trainer.fedlpp.progress import Progress
 from pretext_trainer.fedlpp.quantise import codebook, decode, encode, quantised
 
 JOB = {
@@ -293,6 +295,33 @@ class Inputs(unittest.TestCase):
                 both_groups({"clients": file.name, "validation": file.name}, None)
         self.assertEqual(raised.exception.code, "data")
         self.assertNotIn("zebra", raised.exception.message)
+
+
+class Unfinished(unittest.TestCase):
+    def test_it_goes_on_with_its_own_settings_and_texts_alone(self):
+        with tempfile.TemporaryDirectory() as folder:
+            texts = Path(folder) / "clients.jsonl"
+            texts.write_text("zebra")
+            job = {"out": f"{folder}/out", "resume": True, "clients": str(texts), "validation": "", "rank": 4, "threads": 1}
+            self.assertIsNone(Progress(job).load())
+            Progress(job).save({"round": 2}, {"a": torch.ones(3)})
+            state, tensors = Progress({**job, "threads": 2}).load()
+            self.assertEqual((state, tensors["a"].tolist()), ({"round": 2}, [1, 1, 1]))
+            with self.assertRaisesRegex(Failure, "different: rank"):
+                Progress({**job, "rank": 2}).load()
+            # Killed between the two renames of a save.
+            kept = Path(folder) / "out" / "checkpoint"
+            kept.rename(kept.with_name(".checkpoint.old"))
+            self.assertEqual(Progress(job).load()[0], {"round": 2})
+            texts.write_text("horse")
+            with self.assertRaisesRegex(Failure, "the texts of clients") as raised:
+                Progress(job).load()
+            self.assertNotIn("zebra", raised.exception.message)
+            texts.write_text("zebra")
+            Progress(job).finish({"done": 1})
+            self.assertEqual(Progress(job).finished(), {"done": 1})
+            self.assertIsNone(Progress(job).load())
+            self.assertIsNone(Progress({**job, "resume": False}).finished())
 
 
 class Gaps(unittest.TestCase):

@@ -15,7 +15,7 @@ FREE = {"out", "resume", "device", "threads", "microBatch", "checkpointRounds", 
 
 def settings_of(job: dict) -> dict:
     """What the result depends on: the settings, and the texts by their hash."""
-    texts = {f"{k}.sha256": hashlib.sha256(Path(job[k]).read_bytes()).hexdigest() for k in ("clients", "validation") if Path(job[k]).exists()}
+    texts = {f"{k}.sha256": hashlib.sha256(Path(job[k]).read_bytes()).hexdigest() for k in ("clients", "validation") if Path(job[k]).is_file()}
     return {**{k: v for k, v in job.items() if k not in FREE}, **texts}
 
 
