@@ -7,7 +7,7 @@ import { COMMANDS, cli } from '../src/cli/main.ts'
 import { configJsonSchema } from '../src/config/json-schema.ts'
 import { ERROR_CODES } from '../src/errors.ts'
 import { REFUSALS } from '../src/federation/protocol/messages.ts'
-import { openApiDocument } from '../src/federation/protocol/openapi.ts'
+import { helperOpenApiDocument, openApiDocument } from '../src/federation/protocol/openapi.ts'
 import { protocolJsonSchema } from '../src/finetune/protocol.ts'
 
 interface Schema {
@@ -105,6 +105,7 @@ export async function derivedFiles(): Promise<Record<string, string>> {
     'docs/cli.md': await cliPage(),
     'docs/exit-codes.md': exitCodesPage(),
     'docs/openapi.json': `${JSON.stringify(openApiDocument(), null, 2)}\n`,
+    'docs/openapi-helper.json': `${JSON.stringify(helperOpenApiDocument(), null, 2)}\n`,
     'docs/protocol.md': await protocolPage(),
     'trainer/pretext_trainer/protocol.schema.json': `${JSON.stringify(protocolJsonSchema(), null, 2)}\n`,
   }

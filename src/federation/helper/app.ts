@@ -2,7 +2,6 @@
 // they answer; everybody else sees the sealing keys and whether the helper is there.
 import { createPublicKey, verify } from 'node:crypto'
 import { Hono } from 'hono'
-import * as z from 'zod/mini'
 import type { OnEvent } from '../../events.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { pathOf, refuseOtherMethods } from '../coordinator/app.ts'
@@ -10,7 +9,8 @@ import { parseBody, readBody } from '../coordinator/read-body.ts'
 import { Refusal, refusalResponse } from '../coordinator/refusal.ts'
 import type { AggregatorIdentity } from '../protocol/aggregator.ts'
 import { toBase64Url } from '../protocol/bytes.ts'
-import { Sha256 } from '../protocol/manifest.ts'
+import { ReleaseRequestSchema } from '../protocol/messages.ts'
+import { helperOpenApiDocument } from '../protocol/openapi.ts'
 import {
   answerBytes,
   clientIdOf,
@@ -25,12 +25,6 @@ import type { HelperRounds } from './helper-rounds.ts'
 
 const LARGEST_MANIFEST = 1 << 20
 const LARGEST_JSON = 4096
-
-/** PUT /v1/rounds/{manifest}/release. */
-export const ReleaseRequestSchema = z.strictObject({
-  count: z.int().check(z.nonnegative(), z.describe('Accepted reports')),
-  checksum: Sha256.check(z.describe('Exclusive or of the sha256 of their ids')),
-})
 
 export interface HelperAppOptions {
   readonly rounds: HelperRounds
@@ -126,6 +120,7 @@ export function helperApp(options: HelperAppOptions): Hono {
   app.get('/v1/keys', async (c) =>
     c.json((await keys.current()).sealingKeys(clock.now()), 200, { 'cache-control': 'no-store' }),
   )
+  app.get('/v1/openapi.json', (c) => c.json(helperOpenApiDocument()))
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', async (c) => {
     await rounds.store.rounds()

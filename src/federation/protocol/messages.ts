@@ -66,6 +66,12 @@ export const RoundStateSchema = z.strictObject({
   release: z.nullable(Sha256).check(z.describe('GET /v1/blobs/{sha256}: the noisy histogram')),
 })
 
+/** PUT /v1/rounds/{manifest}/release at the helper. */
+export const ReleaseRequestSchema = z.strictObject({
+  count: z.int().check(z.nonnegative(), z.describe('Accepted reports')),
+  checksum: Sha256.check(z.describe('Exclusive or of the sha256 of their ids')),
+})
+
 export const REFUSALS = {
   malformed: { status: 400, meaning: 'the request is not what the protocol asks for' },
   unsigned: { status: 401, meaning: 'the request has no valid signature of an enrolled client' },

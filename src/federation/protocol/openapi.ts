@@ -1,6 +1,7 @@
 // The protocol as an OpenAPI 3.1 document, made from the schemas; docs/openapi.json is this, and a test holds it fresh.
 import * as z from 'zod/mini'
 import { VERSION } from '../../version.ts'
+import { KeysSchema, SealingKeysSchema } from './aggregator.ts'
 import { OfferedEmbedderSchema } from './embedder-files.ts'
 import { ManifestSchema } from './manifest.ts'
 import {
@@ -10,6 +11,7 @@ import {
   REFUSALS,
   ReceiptSchema,
   type RefusalCode,
+  ReleaseRequestSchema,
   RoundStateSchema,
   SeatSchema,
   TaskSchema,
@@ -23,6 +25,7 @@ const SCHEMAS = {
   Seat: SeatSchema,
   Receipt: ReceiptSchema,
   RoundState: RoundStateSchema,
+  Keys: KeysSchema,
   OfferedEmbedder: OfferedEmbedderSchema,
   Problem: ProblemSchema,
 }
@@ -35,8 +38,9 @@ const parameter = (name: string, description: string, schema: object = HASH) => 
   description,
   schema,
 })
-const ref = (name: keyof typeof SCHEMAS) => ({ $ref: `#/components/schemas/${name}` })
-const json = (name: keyof typeof SCHEMAS) => ({ content: { 'application/json': { schema: ref(name) } } })
+type Name = keyof typeof SCHEMAS | 'SealingKeys' | 'ReleaseRequest'
+const ref = (name: Name) => ({ $ref: `#/components/schemas/${name}` })
+const json = (name: Name) => ({ content: { 'application/json': { schema: ref(name) } } })
 const bytes = { content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } }
 const ok = (description: string, content: object) => ({ '200': { description, ...content } })
 
@@ -58,17 +62,95 @@ function refusals(...codes: RefusalCode[]): Record<string, object> {
   )
 }
 
+const SIGNATURE = {
+  type: 'apiKey',
+  in: 'header',
+  name: 'Authorization',
+  description: 'Pretext client=...,time=...,nonce=...,signature=... (docs/protocol.md)',
+}
 const SIGNED = ['unsigned', 'expired', 'replayed'] as const
 const BODY = ['malformed', 'too-large', 'wrong-type'] as const
 const manifest = parameter('manifest', 'sha256 of the round’s manifest')
 
-export function openApiDocument() {
-  const schemas = Object.fromEntries(
-    Object.entries(SCHEMAS).map(([name, schema]) => {
+function schemasOf(all: Readonly<Record<string, z.core.$ZodType>>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(all).map(([name, schema]) => {
       const { $schema: _, ...rest } = z.toJSONSchema(schema)
       return [name, rest]
     }),
   )
+}
+
+/** What the leader asks of the helper; docs/openapi-helper.json is this. */
+export function helperOpenApiDocument() {
+  const asked = (operationId: string, description: string, rest: object, ...codes: RefusalCode[]) => ({
+    put: {
+      operationId,
+      description,
+      security: [{ signature: [] }],
+      ...rest,
+      responses: {
+        ...ok('Done, now or before; signed in the header pretext-signature', bytes),
+        ...refusals(...BODY, ...SIGNED, ...codes),
+      },
+    },
+  })
+  const body = (content: object) => ({ parameters: [manifest], requestBody: { required: true, ...content } })
+  const object = { content: { 'application/json': { schema: { type: 'object' } } } }
+  const number = parameter('number', 'Of the job, from 0', { type: 'integer', minimum: 0 })
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'pretext helper',
+      version: VERSION,
+      description: 'The second server of two-server mode, as its leader sees it: docs/protocol.md.',
+    },
+    paths: {
+      '/v1/keys': {
+        get: {
+          operationId: 'helperKeys',
+          responses: { ...ok('Its sealing keys', json('SealingKeys')), ...refusals() },
+        },
+      },
+      '/v1/rounds/{manifest}': asked(
+        'announce',
+        'The manifest, before a client hears of it',
+        body(json('Manifest')),
+        'other-terms',
+      ),
+      '/v1/rounds/{manifest}/jobs/{number}': asked(
+        'job',
+        'Reports of a closed round, with the leader’s half of their verification',
+        { ...body(bytes), parameters: [manifest, number] },
+        'not-found',
+        'other-job',
+        'round-closed',
+      ),
+      '/v1/rounds/{manifest}/release': asked(
+        'release',
+        'Asks for the share of the sum with the helper’s noise: the same bytes for ever',
+        body(json('ReleaseRequest')),
+        'not-found',
+        'other-job',
+        'too-few',
+        'no-budget',
+        'round-closed',
+      ),
+      '/v1/rounds/{manifest}/refused': asked('refuse', 'The round is forgotten', body(object)),
+    },
+    components: {
+      schemas: schemasOf({
+        Manifest: ManifestSchema,
+        SealingKeys: SealingKeysSchema,
+        ReleaseRequest: ReleaseRequestSchema,
+        Problem: ProblemSchema,
+      }),
+      securitySchemes: { signature: SIGNATURE },
+    },
+  }
+}
+
+export function openApiDocument() {
   return {
     openapi: '3.1.0',
     info: {
@@ -92,6 +174,16 @@ export function openApiDocument() {
             ...ok('The bytes', bytes),
             '304': { description: 'The caller has them' },
             ...refusals('not-found'),
+          },
+        },
+      },
+      '/v1/keys': {
+        get: {
+          operationId: 'keys',
+          description: 'Two-server mode: what votes are sealed to, signed by each aggregator',
+          responses: {
+            ...ok('The sealing keys of both', json('Keys')),
+            ...refusals('not-found', 'try-later'),
           },
         },
       },
@@ -130,7 +222,7 @@ export function openApiDocument() {
         put: {
           operationId: 'vote',
           description:
-            'One counted vote for each client and round; the same bytes again give the same receipt',
+            'One counted vote for each client and round; the same bytes again give the same receipt. In two-server mode the body is a report, of type application/vnd.pretext.report',
           security: [{ signature: [] }],
           parameters: [manifest],
           requestBody: { required: true, ...bytes },
@@ -142,6 +234,7 @@ export function openApiDocument() {
               'no-seat',
               'not-found',
               'other-vote',
+              'outdated-key',
               'round-closed',
               'bad-vote',
               'try-later',
@@ -182,14 +275,9 @@ export function openApiDocument() {
       },
     },
     components: {
-      schemas,
+      schemas: schemasOf(SCHEMAS),
       securitySchemes: {
-        signature: {
-          type: 'apiKey',
-          in: 'header',
-          name: 'Authorization',
-          description: 'Pretext client=...,time=...,nonce=...,signature=... (docs/protocol.md)',
-        },
+        signature: SIGNATURE,
         operator: { type: 'http', scheme: 'bearer' },
       },
     },
