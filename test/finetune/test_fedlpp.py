@@ -22,7 +22,7 @@ from pretext_trainer.fedlpp import rounds
 from pretext_trainer.fedlpp.adapter import distance, load, trained, with_adapter
 from pretext_trainer.fedlpp.clients import both_groups, check_cohort, draw
 from pretext_trainer.fedlpp.gaps import averages, gap_row, recovery
-from pretext_trainer.fedlpp.progress import Progress
+from pretext_trainer.fedlpp.progress import Progress, noise_seed
 from pretext_trainer.fedlpp.quantise import codebook, decode, encode, quantised
 
 JOB = {
@@ -202,8 +202,9 @@ class Rounds(unittest.TestCase):
         self.assertEqual(seen, [True] * 5)
 
     def test_each_setting_draws_noise_of_its_own(self):
-        seeds = {training(b, rule=r)._noise_seed() for b in (2, 4, 16) for r in ("keep", "pull")}
-        self.assertEqual(len(seeds), 6)
+        seeds = [noise_seed({**JOB, "localRate": r}, b, i) for r in (0.1, 0.2) for b in (2, 4) for i in range(3)]
+        self.assertEqual(len(set(seeds)), 12)
+        self.assertEqual(noise_seed({**JOB, "threads": 1}, 2, 0), noise_seed({**JOB, "threads": 2, "out": "x"}, 2, 0))
 
 
 class Privacy(unittest.TestCase):

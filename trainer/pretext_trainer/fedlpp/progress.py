@@ -13,6 +13,12 @@ from ..checkpoints import check_same, write_aside
 FREE = {"out", "resume", "device", "threads", "microBatch", "checkpointRounds", "checkpointSteps", "clients", "validation", "start"}
 
 
+def noise_seed(job: dict, *words: object) -> int:
+    """A seed that no other training has: noise is never shared between settings that are compared."""
+    told = json.dumps([{k: v for k, v in sorted(job.items()) if k not in FREE}, *words])
+    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6]) | 1
+
+
 def settings_of(job: dict) -> dict:
     """What the result depends on: the settings, and the texts by their hash."""
     texts = {f"{k}.sha256": hashlib.sha256(Path(job[k]).read_bytes()).hexdigest() for k in ("clients", "validation") if Path(job[k]).is_file()}

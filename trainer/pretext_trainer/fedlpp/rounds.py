@@ -7,7 +7,6 @@
 #
 # Q acts on what was released already, so it costs no privacy; what one client can change is one clipped delta of a sum.
 # The sum is divided by the size that a cohort is expected to have: the size that was drawn is not released.
-import hashlib
 import time
 from dataclasses import dataclass, field
 
@@ -34,6 +33,7 @@ from ..failure import Failure
 from ..step import padded
 from .adapter import load, trained
 from .clients import Client, draw
+from .progress import noise_seed
 from .quantise import WHOLE, Adapter, decode, encode
 
 SCALE = np.dtype(np.float16)
@@ -209,7 +209,7 @@ class Training:
             model_train_params=self._local,
             model_eval_params=None,
             algorithm_params=self._parameters,
-            seed=self._noise_seed(),
+            seed=noise_seed(self._job, self.bits, self.round),
         )
         if any(self.cohorts.tokens(client) for client in self.cohorts.cohort):
             statistics, metrics = self._backend.gather_results(self._pfl, algorithm, central_context=context)
@@ -250,11 +250,6 @@ class Training:
         if self.mechanism is None:
             return statistics, Metrics()
         return self.mechanism.add_noise(statistics, self._cohort, seed=context.seed)
-
-    def _noise_seed(self) -> int:
-        # Noise is never shared between trainings that are compared: the bits are part of the seed.
-        words = f"fedlpp noise {self._job['seed']} {self.bits} {self._job['block']} {self._job['rule']} {self.round}"
-        return int.from_bytes(hashlib.sha256(words.encode()).digest()[:6]) | 1
 
     def _wrapped_names(self, adapter: Adapter) -> Adapter:
         return {f"model.{name}": value for name, value in adapter.items()}

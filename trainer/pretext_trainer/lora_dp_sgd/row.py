@@ -9,7 +9,6 @@
 #   flora        a new A for every step, merged after it
 #   full         W itself
 #   full-noise   W with Gaussian noise of the variance that LoRA's would have
-import hashlib
 import time
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from torch import nn
 
 from ..failure import Failure
 from ..fedlpp.clients import Client, draw
+from ..fedlpp.progress import noise_seed
 from ..step import padded
 from .noise import noise_variance
 from .sketch import Sketched, draw_a, projections, sketch, unsketch
@@ -178,9 +178,7 @@ class RowTraining:
         self.seen.sigma = sigma if self.seen.sigma is None else min(self.seen.sigma, sigma)
 
     def _generator(self) -> torch.Generator:
-        # Noise is never shared between rows that are compared.
-        words = f"lora-dp-sgd noise {self.job['seed']} {sorted(self.settings.items())} {self.seen.steps}"
-        seed = int.from_bytes(hashlib.sha256(words.encode()).digest()[:7])
+        seed = noise_seed(self.job, self.settings, self.seen.steps)
         return torch.Generator(device=self.device).manual_seed(seed)
 
     def moved(self) -> dict[str, torch.Tensor]:
