@@ -7,6 +7,8 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$WORK"
 if [ "${1:-}" != --stages ]; then
+  # The stages work in another folder than whoever starts them.
+  set -- "$(realpath -m "${1:?name the model to serve}")" ${2:+"$(realpath -m "$2")"}
   rm -f "$WORK/all.done"
   "$here/run.sh" install && "$here/run.sh" check "$@" || exit 1
   setsid nohup "$here/all.sh" --stages "$@" >"$WORK/all.log" 2>&1 </dev/null &
