@@ -116,7 +116,7 @@ function groupEpsilon(events: readonly MechanismEvent[], terms: EpsilonTerms, k:
   let low = -700
   if (logDelta(low).log > wanted) return Number.POSITIVE_INFINITY
   let high = wanted
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 24; i++) {
     const middle = (low + high) / 2
     if (logDelta(middle).log > wanted) high = middle
     else low = middle

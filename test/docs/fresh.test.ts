@@ -33,9 +33,9 @@ describe('derived files', () => {
 })
 
 describe('configs', () => {
-  // A batch file is no config of a run; test/batch holds it.
+  // Batches and comparisons are no configs of a run; test/batch and test/compare hold them.
   const files = readdirSync(join(ROOT, 'configs')).filter(
-    (name) => name.endsWith('.yaml') && name !== 'batch.yaml',
+    (name) => name.endsWith('.yaml') && !/^(batch|compare)/.test(name),
   )
 
   it.each(files)('%s is valid, and can be planned', async (name) => {
