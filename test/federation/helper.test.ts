@@ -1,5 +1,6 @@
 // The helper does not take the leader's word: terms, reports, sums, noise and keys are its own business, whatever is sent to it.
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { Aes128Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -27,7 +28,11 @@ import {
   signedBytes,
   signRequest,
 } from '../../src/federation/protocol/signing.ts'
-import { openingKey, rotateSealingKey } from '../../src/federation/verification/aggregator-keys.ts'
+import {
+  openingKey,
+  openKeyRing,
+  rotateSealingKey,
+} from '../../src/federation/verification/aggregator-keys.ts'
 import { answerJob, startJob, type VerifyingRound } from '../../src/federation/verification/jobs.ts'
 import { openSealed } from '../../src/federation/verification/open-sealed.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
@@ -532,6 +537,20 @@ describe('sealing', () => {
     expect(second?.leader.keyId).not.toBe(first?.leader.keyId)
     expect(await servers.coordinator.aggregation.counted?.(closed)).toBe(3)
     expect((await exactSum(servers, hash)).reduce((a, b) => a + b)).toBe(3)
+  })
+
+  it('forgets a secret a week after its key ran out, at the next start', async () => {
+    const { helperKeys, helperKeyFile } = await twoServers()
+    const kept = async () => JSON.parse(await readFile(helperKeyFile, 'utf8')).sealing.length
+    const week = 7 * 86_400_000
+    await rotateSealingKey(helperKeyFile, Date.now() - week + 60_000, 0)
+    expect((await helperKeys.current()).openingSecrets(Date.now()).size).toBe(2)
+    expect((await helperKeys.current()).openingSecrets(Date.now() + 60_000).size).toBe(1)
+    expect(await kept()).toBe(2)
+    await rotateSealingKey(helperKeyFile, Date.now() - week - 1, 0)
+    expect(await kept()).toBe(3)
+    await openKeyRing(helperKeyFile)
+    expect(await kept()).toBe(2)
   })
 
   it('after a rotation a vote that was counted is known, and one under a forgotten key is refused', async () => {

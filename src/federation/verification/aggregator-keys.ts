@@ -3,10 +3,12 @@
 // every report under it must have been opened.
 import { createPrivateKey, diffieHellman, hkdfSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { z } from 'zod'
 import { readIfThere, writeDurable } from '../../durable.ts'
 import { PretextError } from '../../errors.ts'
+import { takeLock } from '../../lock.ts'
 import {
   type AggregatorIdentity,
   identityText,
@@ -73,17 +75,41 @@ export async function openKeyRing(file: string): Promise<KeyRing> {
     return held.keys
   }
   if ((await readIfThere(file)) === undefined) await writeKeyFile(file, freshKeys(Date.now()))
+  const { sealing } = await readKeyFile(file)
+  if (sealing.some((key) => !mayBeNeeded(key, Date.now()))) await forgetOldSecrets(file, Date.now())
   await current()
   return { current }
 }
 
+/** Whether reports under this key may still have to be opened. */
+function mayBeNeeded({ expires }: { readonly expires: number | null }, now: number): boolean {
+  return expires === null || now < expires + SECRET_KEPT_MS
+}
+
+function forgetOldSecrets(file: string, now: number): Promise<void> {
+  return changed(file, (sealing) => sealing.filter((key) => mayBeNeeded(key, now)))
+}
+
+/** One change at a time, whoever makes it. */
+async function changed(
+  file: string,
+  change: (sealing: KeyFile['sealing']) => KeyFile['sealing'],
+): Promise<void> {
+  const unlock = await takeLock(dirname(file), basename(file))
+  try {
+    const keys = await readKeyFile(file)
+    await writeKeyFile(file, { ...keys, sealing: change(keys.sealing) })
+  } finally {
+    await unlock()
+  }
+}
+
 /** Puts a new sealing key in front; uploads under the old one are taken for `graceMs` more. */
-export async function rotateSealingKey(file: string, now: number, graceMs: number): Promise<void> {
-  const keys = await readKeyFile(file)
-  const old = keys.sealing
-    .map((key) => ({ ...key, expires: key.expires ?? now + graceMs }))
-    .filter(({ expires }) => now < expires + SECRET_KEPT_MS)
-  await writeKeyFile(file, { ...keys, sealing: [freshSealing(now), ...old] })
+export function rotateSealingKey(file: string, now: number, graceMs: number): Promise<void> {
+  return changed(file, (sealing) => {
+    const old = sealing.map((key) => ({ ...key, expires: key.expires ?? now + graceMs }))
+    return [freshSealing(now), ...old.filter((key) => mayBeNeeded(key, now))]
+  })
 }
 
 function freshSealing(now: number): KeyFile['sealing'][number] {
@@ -140,7 +166,7 @@ function aggregatorKeys(file: KeyFile): AggregatorKeys {
       return { ...content, signature: toBase64Url(signed(signedKeysBytes(content))) }
     },
     openingSecrets(now) {
-      const open = sealing.filter(({ expires }) => expires === null || now < expires + SECRET_KEPT_MS)
+      const open = sealing.filter((key) => mayBeNeeded(key, now))
       return new Map(open.map(({ id, secret, publicKey }) => [id, { secret, publicKey }]))
     },
     verifyKey(other, task) {
