@@ -224,7 +224,6 @@ class RunsTest(unittest.TestCase):
                 self.assertEqual(whole["meters"][meter], resumed["meters"][meter], f"{name} {meter}")
             # Again: it is finished, and answers what it answered.
             self.assertEqual(fedavg.run({**job, "resume": True}, silent()), resumed)
-            if name == "adam":
 
     def test_what_cannot_be_read_is_refused_without_a_word_of_it(self):
         job = self.workspace.federated("refused")

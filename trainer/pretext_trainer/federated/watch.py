@@ -13,7 +13,7 @@ from .cohorts import Cohorts
 from .meter import Meter
 from .noise import Noise, Release, norm
 
-# Of 10,000 honest rounds less than one in a million is refused: six standard errors.
+# Standard errors: two honest rounds of a thousand million are refused.
 ERRORS = 6.0
 INDICATOR = AdaptiveClippingGaussianMechanism._CLIPPING_INDICATOR_NAME
 
