@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { PretextError } from '../../errors.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
+import { armTables } from '../output/arm-tables.ts'
 import { comparisonTable } from '../output/comparison.ts'
 import { shown, table } from '../output/output.ts'
 import { typedCommand } from './training-options.ts'
@@ -86,7 +87,7 @@ export const baselineCommand = defineCommand({
         hint: 'run the same command again: finished parts are not done again',
       })
     }
-    output.result([comparisonTable(report), '', shown(json)].join('\n'), {
+    output.result([comparisonTable(report), ...armTables(report), '', shown(json)].join('\n'), {
       comparison: json,
       rows: report.rows,
       warnings: report.warnings,
