@@ -191,6 +191,12 @@ const Llm = z.strictObject({
   concurrency: positive
     .optional()
     .describe('Requests at once; without it a remote server gets as many as it answers fastest'),
+  batch: z
+    .boolean()
+    .optional()
+    .describe(
+      'provider openai: requests go through the Batch API, at half the price and within a day each time',
+    ),
   requestsPerMinute: positive.optional(),
   tokensPerMinute: positive.optional(),
   timeoutSeconds: z.number().positive().optional(),

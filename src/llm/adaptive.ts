@@ -1,6 +1,7 @@
 // How many requests a remote server gets at once, found while it works. The number doubles as long as that makes it answer
 // faster in all (tokens per second), goes back where it does not, and halves when the server says that it is too much (429,
 // 503, no answer in time). So a laptop's llama.cpp and a cluster's vLLM are both kept busy, with nothing to configure.
+import { setMaxListeners } from 'node:events'
 import { ProviderFailure } from './failure.ts'
 import type { Completion, CompletionRequest, LanguageModel } from './model.ts'
 
@@ -111,6 +112,8 @@ export function adaptive(model: LanguageModel, options: AdaptiveOptions = {}): A
         resolve()
       }
       waiting.push(start)
+      // Hundreds wait for one signal.
+      if (signal !== undefined) setMaxListeners(0, signal)
       signal?.addEventListener('abort', stop, { once: true })
     })
   }

@@ -20,6 +20,8 @@ export interface LanguageModelConfig {
   readonly api?: 'chat' | 'completions' | undefined
   /** Requests at once; by default llama evaluates 8 together, and a remote server gets as many as it answers fastest. */
   readonly concurrency?: number | undefined
+  /** openai: gathered into batches, at half the price and within a day. */
+  readonly batch?: boolean | undefined
   readonly requestsPerMinute?: number | undefined
   readonly tokensPerMinute?: number | undefined
   readonly timeoutSeconds?: number | undefined
@@ -66,7 +68,10 @@ export async function createLanguageModel(
   const provider = await openProvider(config, deps, onEvent)
   const { concurrency, requestsPerMinute, tokensPerMinute, patienceMinutes } = config
   const remote = config.provider === 'openai' || config.provider === 'huggingface'
-  const paced = remote && concurrency === undefined ? adaptive(provider, given({ now: time.now })) : provider
+  const paced =
+    remote && concurrency === undefined && config.batch !== true
+      ? adaptive(provider, given({ now: time.now }))
+      : provider
   const patient = retrying(paced, given({ patienceMinutes, onEvent, ...time }))
   const atPace = limited(patient, given({ concurrency, requestsPerMinute, tokensPerMinute, ...time }))
   try {
@@ -107,8 +112,14 @@ async function openProvider(
       return createLlamaModel({ modelPath, sha256, onEvent, ...given(options) })
     }
     case 'openai': {
+      const { baseUrl, maxTokensField, batch } = config
+      if (batch === true) {
+        const { createOpenAiBatchModel } = await import('./openai-batch.ts')
+        const stateFile = deps.cacheFile === undefined ? undefined : `${deps.cacheFile}.batches`
+        const own = { ...remote, baseUrl, maxTokensField, stateFile, sleep: deps.time?.sleep }
+        return createOpenAiBatchModel({ ...given(own), model, onEvent })
+      }
       const { createOpenAiCompatibleModel } = await import('./openai-compatible.ts')
-      const { baseUrl, maxTokensField } = config
       return createOpenAiCompatibleModel({ ...given({ ...remote, baseUrl, maxTokensField }), model })
     }
     case 'huggingface': {
@@ -130,7 +141,8 @@ async function openProvider(
 
 function priced(usage: Usage, config: LanguageModelConfig): PricedUsage {
   // What runs here or on a server of one's own has no price by the token, whatever its name.
-  const listed = config.provider === 'openai' && config.baseUrl === undefined ? priceOf(config.model) : null
+  const listed =
+    config.provider === 'openai' && config.baseUrl === undefined ? priceOf(config.model, config.batch) : null
   return {
     ...usage,
     dollars: cost(config.model, usage, config.price ?? listed),

@@ -1,6 +1,6 @@
 // Any endpoint that speaks the OpenAI API: OpenAI, vLLM, SGLang, a llama.cpp server, most clouds. Chat or completions.
 import { PretextError } from '../errors.ts'
-import { broken, type Fetch, overHttp } from './http.ts'
+import { type AttemptOptions, broken, type Fetch, overHttp } from './http.ts'
 import type { Completion, CompletionRequest, LanguageModel } from './model.ts'
 import { providerModelId } from './provider-id.ts'
 import { asMessages, asPrompt, checkRequest } from './request.ts'
@@ -33,7 +33,7 @@ export const OPENAI_URL = 'https://api.openai.com/v1'
 const MOST_STOPS = 4
 
 /** What both APIs answer, as far as it is used; servers leave parts of it out. */
-interface Answer {
+export interface Answer {
   readonly choices?: readonly {
     readonly finish_reason?: string | null
     readonly text?: string | null
@@ -42,7 +42,18 @@ interface Answer {
   readonly usage?: { readonly prompt_tokens?: number; readonly completion_tokens?: number } | null
 }
 
-export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptions): Promise<LanguageModel> {
+/** What both ways of asking, one by one and in batches, need of the options. */
+export interface Endpoint {
+  readonly id: string
+  readonly api: 'chat' | 'completions'
+  /** Up to and with `/v1`. */
+  readonly url: string
+  readonly key: string | undefined
+  readonly attempt: AttemptOptions
+  body(request: CompletionRequest): Record<string, unknown>
+}
+
+export function openAiEndpoint(options: OpenAiCompatibleOptions): Endpoint {
   const { baseUrl = OPENAI_URL, api = 'chat', env = process.env, fetch = globalThis.fetch } = options
   const own = baseUrl === OPENAI_URL
   const { apiKeyEnv: keyName = 'OPENAI_API_KEY', timeoutSeconds = 120, now = Date.now } = options
@@ -56,7 +67,6 @@ export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptio
   const maxTokensField =
     options.maxTokensField ?? (own && api === 'chat' ? 'max_completion_tokens' : 'max_tokens')
   const extended = options.extendedSampling ?? !own
-  const { default: OpenAI } = await import('openai')
 
   function body(request: CompletionRequest): Record<string, unknown> {
     const { sampling, stop, maxTokens, seed } = request
@@ -75,6 +85,19 @@ export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptio
       ...options.extraBody,
     }
   }
+  return {
+    id: providerModelId('openai', { ...options, url: own ? undefined : baseUrl }),
+    api,
+    url: baseUrl.replace(/\/+$/, ''),
+    key,
+    attempt: { fetch, timeoutMs: timeoutSeconds * 1000, key, keyName, now },
+    body,
+  }
+}
+
+export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptions): Promise<LanguageModel> {
+  const { id, api, url, key, attempt, body } = openAiEndpoint(options)
+  const { default: OpenAI } = await import('openai')
 
   // The signal is looked at before sending only: what was sent is paid for, and is worth having.
   async function complete(
@@ -83,22 +106,15 @@ export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptio
   ): Promise<Completion> {
     checkRequest(request)
     signal?.throwIfAborted()
-    const attempt = {
-      fetch,
-      timeoutMs: timeoutSeconds * 1000,
-      key,
-      keyName,
-      now,
-    }
     const answer = await overHttp(attempt, (fetchOnce) => {
       const client = new OpenAI({
         apiKey: key ?? 'none',
-        baseURL: baseUrl,
+        baseURL: url,
         organization: options.organisation ?? null,
         project: null,
         // Tries and time are counted by `retry.ts` and `http.ts`, which also cover the body.
         maxRetries: 0,
-        timeout: timeoutSeconds * 2000,
+        timeout: 2 * attempt.timeoutMs,
         logLevel: 'off',
         fetch: fetchOnce,
       })
@@ -108,7 +124,7 @@ export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptio
   }
 
   return {
-    id: providerModelId('openai', { ...options, url: own ? undefined : baseUrl }),
+    id,
     input: api === 'chat' ? 'chat' : 'completion',
     concurrency: options.concurrency ?? 8,
     complete,

@@ -41,10 +41,15 @@ export function trainingPriceOf(model: string): number | null {
   return Object.hasOwn(TRAINING_PRICES, name) ? (TRAINING_PRICES[name] as number) : null
 }
 
-/** The built-in price of a model; a dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs. */
-export function priceOf(model: string): Price | null {
+/**
+ * The built-in price of a model; a dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs, and in a batch
+ * everything costs half.
+ */
+export function priceOf(model: string, batch = false): Price | null {
   const name = withoutDate(model)
-  return Object.hasOwn(PRICES, name) ? (PRICES[name] as Price) : null
+  if (!Object.hasOwn(PRICES, name)) return null
+  const { input, output } = PRICES[name] as Price
+  return batch ? { input: input / 2, output: output / 2 } : { input, output }
 }
 
 /** US dollars for these tokens, or null for a model without a price. */

@@ -64,7 +64,7 @@ export async function planRun(loaded: LoadedConfig): Promise<Plan> {
   const promptTokens = sum((stage) => stage.promptTokens)
   const completionTokens = sum((stage) => stage.completionTokens)
   const { llm, evolution, generate } = config
-  const price = llm.price ?? priceOf(llm.model)
+  const price = llm.price ?? priceOf(llm.model, llm.batch)
   const dollars = (end: 'low' | 'high') =>
     cost(llm.model, { promptTokens: promptTokens[end], completionTokens: completionTokens[end] }, price)
   const free = llm.provider === 'llama' || llm.provider === 'scripted'
