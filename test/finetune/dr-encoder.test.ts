@@ -1,62 +1,30 @@
 // DR-Encoder: the trainer's side (test_dr_encoder.py), the arm from an asked epsilon to a model, and what every analysis says.
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { ArmTask } from '../../src/compare/arm.ts'
 import { analysesOf, drEncoder } from '../../src/compare/arms/dr-encoder.ts'
 import { checkSpent, epsilonSpent } from '../../src/compare/epsilon.ts'
 import type { ArmMechanism } from '../../src/finetune/arm-job.ts'
 import { DrEncoderJob } from '../../src/finetune/dr-encoder-job.ts'
-import { runJob } from '../../src/finetune/run-job.ts'
-import { python, testPython } from '../trainer/python.ts'
+import { python } from '../trainer/python.ts'
+import { type ArmGround, armGround } from './arm-ground.ts'
+import { armTask } from './arm-task.ts'
 
-const MAKE = `
-import sys
-sys.path.insert(0, sys.argv[2])
-from pathlib import Path
-from speaking_llama import rows, tiny
-f = Path(sys.argv[1])
-tiny(f, layers=2, width=32, steps=20)
-rows(f / "clients.jsonl", 6, 3, 1, 3, "c"), rows(f / "validation.jsonl", 3, 3, 2, 3, "v"), rows(f / "public.jsonl", 8, 4, 3, 0, "p")
-`
-
-let folder: string
+let ground: ArmGround
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'dr-encoder-'))
-  const { code, stderr } = await python(['-c', MAKE, folder, import.meta.dirname])
-  expect(code, stderr).toBe(0)
+  ground = await armGround(12)
 }, 900_000)
 
-const task = (name: string, change: Partial<ArmTask> = {}, adjacency = 'add-remove'): ArmTask =>
-  ({
-    inputs: {
-      out: join(folder, name),
-      resume: false,
-      clients: join(folder, 'clients.jsonl'),
-      validation: join(folder, 'validation.jsonl'),
-      start: join(folder, 'start'),
-      sequenceTokens: 32,
-      seed: 1,
-      delta: 1e-3,
-      adjacency,
-      device: 'cpu',
-      threads: 1,
-    },
-    epsilon: 3,
-    clients: 6,
-    configured: async () => ({
-      file: 'base.yaml',
-      path: (name: string) => name,
-      config: { data: { public: { path: join(folder, 'public.jsonl'), text: 'text' }, minWords: 1 } },
-    }),
-    runJob: async (job: never) => runJob(job, { python: await testPython() }),
-    onEvent: () => {},
-    ...change,
-  }) as unknown as ArmTask
-
-const run = async (asked: ArmTask, settings: Record<string, unknown>) =>
-  drEncoder.run(asked, drEncoder.settings.parse({ rounds: 2, autoencoder: { steps: 3 }, ...settings }))
+const run = async (
+  epsilon: number,
+  settings: Record<string, unknown>,
+  adjacency?: 'add-remove' | 'substitution',
+) => {
+  const { task, said } = await armTask(ground, epsilon, adjacency)
+  const wanted = drEncoder.settings.parse({ rounds: 2, autoencoder: { steps: 3 }, ...settings })
+  const result = await drEncoder.run(task, wanted)
+  expect(said.join('\n') + JSON.stringify(result)).not.toContain(ground.canary)
+  return result
+}
 
 describe('DR-Encoder', () => {
   it('keeps its promises in the trainer', { timeout: 300_000 }, async () => {
@@ -74,7 +42,7 @@ describe('the arm', () => {
   it('spends the epsilon that was asked, and not without the noise of stage 1', {
     timeout: 120_000,
   }, async () => {
-    const { mechanisms, measures } = await run(task('both'), { rate: 0.5 })
+    const { mechanisms, measures } = await run(3, { rate: 0.5 })
     expect(mechanisms.map(({ sampling }) => sampling)).toEqual(['all', 'poisson'])
     checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, terms))
     expect(measures).toMatchObject({ latentShare: 1 / 64, label: 'prior-only' })
@@ -83,18 +51,22 @@ describe('the arm', () => {
   })
 
   it('spends it by local noise and a prior of public texts too', { timeout: 120_000 }, async () => {
-    const { mechanisms } = await run(task('local', {}, 'substitution'), {
-      noiseBy: 'local',
-      noise: 'pre_encode',
-      decode: 'per_client',
-      statistics: { source: 'public' },
-    })
+    const { mechanisms } = await run(
+      3,
+      {
+        noiseBy: 'local',
+        noise: 'pre_encode',
+        decode: 'per_client',
+        statistics: { source: 'public' },
+      },
+      'substitution',
+    )
     expect(mechanisms).toMatchObject([{ cohort: 1, sampling: 'all', releases: 2 }])
     checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, { ...terms, adjacency: 'substitution' }))
   })
 
   it('without noise has no epsilon to print', { timeout: 120_000 }, async () => {
-    const result = await run(task('none', { epsilon: Number.POSITIVE_INFINITY }), {})
+    const result = await run(Number.POSITIVE_INFINITY, {})
     expect(epsilonSpent(result.mechanisms, terms)).toBe(Number.POSITIVE_INFINITY)
     expect(result.measures).toMatchObject({ noiseMultiplier: 0, analyses: [] })
   })
