@@ -40,7 +40,6 @@ class TextSteps:
         self.model = load(job).to(self.device).train()
         own = sequences_of_clients(self.model.tokenizer, texts, job["sequenceTokens"], job["texts"], job["seed"])
         self.texts = [text for of_client in own for text in of_client]
-        self.group = max(len(of_client) for of_client in own)
         if not self.texts:
             raise Failure("data", "expected clients' texts of two tokens or more, got none")
         sampling = "all" if job["batch"] is None else "poisson"
@@ -152,7 +151,8 @@ class TextSteps:
             "maxParticipations": len(self.releases),
             "drawn": [r["drawn"] for r in self.releases],
             "unit": "text",
-            "textsPerClient": self.group,
+            # What was enforced, not the largest number that somebody had.
+            "textsPerClient": self.job["texts"],
             "note": "cohort, clients and draws are counts of texts",
         }
         self.meter.spent.participations = len(self.releases)
