@@ -1,5 +1,6 @@
 // What two servers hold, say and keep of a vote, byte by byte: no text in any form, no candidate in a log or an error, and on
 // either disk a share that looks like chance, whatever was voted for.
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { matrix } from '../../src/embeddings/matrix.ts'
@@ -67,6 +68,35 @@ describe('the shares on the two disks', () => {
     // A message of a job: a check that passed, which is as long for everybody.
     for (const { response } of pair.asked) expect(response.status).toBe(200)
     expect(pair.events).toEqual([])
+  })
+})
+
+describe('after a round', () => {
+  it.each(['released', 'refused'])('that was %s neither disk holds an upload or a share', async (state) => {
+    const terms = multihotTerms({ candidates: matrix(256, 256), openSeconds: 600, attempts: 1 })
+    const enough = state === 'released'
+    const { pair, hash } = await begun(0, {
+      terms: enough ? terms : { ...terms, cohort: { ...terms.cohort, minimum: 5 } },
+    })
+    for (let n = 0; n < 4; n++) expect((await pair.voteOf(hash, n, [n])).status).toBe(200)
+    const uploads: Uint8Array[] = []
+    for await (const upload of pair.store.votes(hash)) uploads.push(upload)
+    const secrets = uploads.map((upload) => upload.subarray(1000, 1060))
+    const holding = () =>
+      filesBelow(pair.folder)
+        .filter((file) => /\.db/.test(file))
+        .map((file) => readFileSync(file))
+        .some((bytes) => secrets.some((secret) => bytes.includes(Buffer.from(secret))))
+    expect(holding()).toBe(true)
+    if (enough) {
+      await pair.close(hash)
+      const shares = [...(await pair.store.jobs(hash)), ...(await pair.atHelper.results(hash))]
+      expect(shares).toHaveLength(2)
+      secrets.push(...shares.map(({ share }) => share.subarray(64, 128)))
+      await pair.release(hash)
+      await publishRelease(pair.coordinator, hash, readFileSync(join(pair.folder, `release-${hash}.json`)))
+    } else await expect(pair.close(hash)).rejects.toThrow('expected at least 5 clients to vote')
+    expect(holding()).toBe(false)
   })
 })
 

@@ -1,11 +1,14 @@
 // A dishonest helper, or an impostor in its place: what the leader and the clients believe. docs/federation.md's threat
 // table names these tests.
 import { existsSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { clientIdentity } from '../../src/federation/client/identity.ts'
 import { sealReport, shareVote } from '../../src/federation/client/shares.ts'
-import { toBase64Url } from '../../src/federation/protocol/bytes.ts'
+import { sha256Hex, toBase64Url } from '../../src/federation/protocol/bytes.ts'
+import { manifestBytes } from '../../src/federation/protocol/manifest.ts'
 import { decodeAnswers, encodeAnswers, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
 import {
   answerBytes,
@@ -15,9 +18,10 @@ import {
 } from '../../src/federation/protocol/signing.ts'
 import { openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
 import { readLedger } from '../../src/privacy/ledger.ts'
+import { exampleManifest } from './example.ts'
 import { flipped, type Pair, type PairOptions, pairsOf, secretOf } from './two-server-kit.ts'
 
-const { begun } = pairsOf(afterEach)
+const { begun, pairOf } = pairsOf(afterEach)
 
 describe('a dishonest helper, or an impostor', () => {
   const nothingReleased = async (pair: Pair, hash: string) => {
@@ -91,6 +95,26 @@ describe('a dishonest helper, or an impostor', () => {
       expect(await pair.store.jobs(hash), name).toEqual([])
     }
   }, 20_000)
+
+  it('a leader that the helper does not know hears so at once, signed; a request that came twice is no answer', async () => {
+    const stranger = await openKeyRing(join(await mkdtemp(join(tmpdir(), 'stranger-')), 'keys'))
+    const other = (await stranger.current()).identity
+    const pair = await pairOf({ leaderAtHelper: other, patienceMs: 60_000 })
+    const document = manifestBytes(exampleManifest())
+    await expect(pair.connection.announce(sha256Hex(document), document)).rejects.toThrow(
+      'the helper refused: the request has no valid signature',
+    )
+    expect(pair.asked).toHaveLength(1)
+
+    const doubled = await pairOf({
+      between: async (request, helper) => {
+        await helper(request.clone() as Request)
+        return helper(request)
+      },
+    })
+    const twice = doubled.connection.announce(sha256Hex(document), document)
+    await expect(twice).rejects.toThrow(/could not reach the helper.*its answer is not signed by it/)
+  })
 
   it('a helper that signs wrong verifier messages, or too few answers, is not believed', async () => {
     for (const [name, tamper] of Object.entries({

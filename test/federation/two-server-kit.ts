@@ -15,7 +15,7 @@ import type { AgreedTerms } from '../../src/federation/helper/agreed-terms.ts'
 import { helperApp } from '../../src/federation/helper/app.ts'
 import { helperRounds } from '../../src/federation/helper/helper-rounds.ts'
 import { helperStore } from '../../src/federation/helper/helper-store.ts'
-import type { Keys } from '../../src/federation/protocol/aggregator.ts'
+import type { AggregatorIdentity, Keys } from '../../src/federation/protocol/aggregator.ts'
 import { toBase64Url } from '../../src/federation/protocol/bytes.ts'
 import type { Manifest } from '../../src/federation/protocol/manifest.ts'
 import { type JobItem, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
@@ -56,6 +56,9 @@ export interface PairOptions {
   readonly budget?: LedgerTerms['budget']
   readonly verifiers?: Verifiers
   readonly agreed?: Partial<AgreedTerms>
+  /** Whom the helper takes for the leader. */
+  readonly leaderAtHelper?: AggregatorIdentity
+  readonly patienceMs?: number
   /** Stands between the two: what the leader asks and what the helper answers. */
   readonly between?: (request: Request, helper: (request: Request) => Promise<Response>) => Promise<Response>
 }
@@ -98,7 +101,7 @@ export async function openPair(options: PairOptions = {}) {
   const atHelperApp = helperApp({
     rounds: helpers,
     keys: helperKeys,
-    leader,
+    leader: options.leaderAtHelper ?? leader,
     name: helperName(helper.text),
     clock,
     onEvent,
@@ -111,7 +114,7 @@ export async function openPair(options: PairOptions = {}) {
     identity: helper,
     keys: leaderKeys,
     clock,
-    patienceMs: 300,
+    patienceMs: options.patienceMs ?? 300,
     fetch: async (input, init) => {
       const request = new Request(input, init)
       const kept = request.clone() as Request

@@ -63,24 +63,33 @@ export function helperApp(options: HelperAppOptions): Hono {
       const number = c.req.param('number') ?? '0'
       if (!/^[0-9a-f]{64}$/.test(hash) || !/^(0|[1-9]\d{0,8})$/.test(number)) throw new Refusal('not-found')
       const body = await readBody(c.req.raw, await largest(hash), contentType)
-      const parts = authenticate(c.req.header('authorization'), {
-        method: 'PUT',
-        path: pathOf(c.req.url),
-        body,
-        task: options.name,
-      })
-      const response = await act(hash, body, Number(number)).then(
-        (bytes) =>
-          new Response(bytes === undefined ? '{}' : new Uint8Array(bytes), {
-            headers: {
-              'content-type': bytes === undefined ? 'application/json' : 'application/octet-stream',
-              'cache-control': 'no-store',
-            },
-          }),
-        answered,
-      )
+      const header = c.req.header('authorization')
+      const request = { method: 'PUT', path: pathOf(c.req.url), body, task: options.name }
+      let replayed = false
+      const response = await Promise.resolve()
+        .then(() => authenticate(header, request))
+        .then(() => act(hash, body, Number(number)))
+        .then(
+          (bytes) =>
+            new Response(bytes === undefined ? '{}' : new Uint8Array(bytes), {
+              headers: {
+                'content-type': bytes === undefined ? 'application/json' : 'application/octet-stream',
+                'cache-control': 'no-store',
+              },
+            }),
+          (error: unknown) => {
+            replayed = error instanceof Refusal && error.code === 'replayed'
+            return answered(error)
+          },
+        )
+      // A stranger's refusal is signed too, so that a leader that is not known here hears why at once. That of a request that
+      // a network doubled is not: it would stand in for the answer to the first.
+      const parts = parseAuthorization(header)
+      if (parts === undefined || replayed) return response
       const bytes = new Uint8Array(await response.arrayBuffer())
-      const signature = (await keys.current()).sign(answerBytes(parts, response.status, bytes))
+      const signature = (await keys.current()).sign(
+        answerBytes({ ...request, ...parts }, response.status, bytes),
+      )
       const headers = new Headers(response.headers)
       headers.set(SIGNATURE_HEADER, toBase64Url(signature))
       return new Response(bytes, { status: response.status, headers })

@@ -119,6 +119,7 @@ export async function helperStore(database: SqlDatabase): Promise<HelperStore> {
         { sql: 'DELETE FROM jobs WHERE manifest = ?', args: [manifest] },
         { sql: 'DELETE FROM reports WHERE manifest = ?', args: [manifest] },
       ])
+      await database.scrub?.()
     },
     close: () => database.close(),
   }

@@ -15,6 +15,8 @@ export interface SqlDatabase {
   /** All statements or none of them, durable when it returns; the rows that each gave. */
   write(statements: readonly SqlStatement[]): Promise<SqlRow[][]>
   read(sql: string, args?: readonly SqlValue[]): Promise<SqlRow[]>
+  /** Overwrites on the disk what was deleted, where that is in this program's hands. */
+  scrub?(): Promise<void>
   close(): Promise<void>
 }
 

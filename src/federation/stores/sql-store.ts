@@ -227,6 +227,7 @@ export async function sqlStore(database: SqlDatabase): Promise<Store> {
         },
         { sql: `DELETE FROM jobs WHERE manifest = ? AND ${ended}`, args: [manifest, manifest] },
       ])
+      await database.scrub?.()
     },
 
     async control() {
