@@ -1,5 +1,5 @@
 // DR-Encoder and ScaleOT on data/debian, small enough for a CPU: the tables of docs/results.md.
-//   npx tsx bench/systems.ts [dr-encoder|scaleot] [--clients 200] [--width 64] [--layers 6] [--steps 250] [--out runs/systems]
+//   npx tsx bench/systems.ts [dr-encoder|scaleot] [--clients 200] [--width 64] [--layers 6] [--steps 250] [--out runs/two-systems]
 // Everything is kept in the folder and found again. On a GPU with more to spend: --width 576 --layers 30 --clients 900.
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -20,7 +20,7 @@ const { values, positionals } = parseArgs({
     steps: { type: 'string', default: '250' },
     epsilon: { type: 'string', default: '7.58' },
     device: { type: 'string', default: 'cpu' },
-    out: { type: 'string', default: 'runs/systems' },
+    out: { type: 'string', default: 'runs/two-systems' },
   },
 })
 const clients = Number(values.clients)
