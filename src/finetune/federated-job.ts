@@ -39,7 +39,7 @@ const Clip = z.discriminatedUnion('kind', [
     kind: z.literal('adaptive'),
     initial: positive,
     quantile: z.number().gt(0).lt(1).default(0.5),
-    /** Standard deviation of the noise on the number of clients below the bound; null: a tenth of the cohort. */
+    /** Standard deviation of the noise on the number of clients below the bound; null: a twentieth of the cohort. */
     quantileNoise: positive.nullable().default(null),
     stepSize: positive.default(0.2),
   }),
