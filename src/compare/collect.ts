@@ -41,6 +41,7 @@ export function collect(
     const spent = own.runs.flatMap((run) => (run.spent === null ? [] : [run.spent.epsilon]))
     const perText = own.runs.flatMap(({ result }) => {
       const value = result.measures.epsilonPerText
+      if (value === 'infinite') return [Number.POSITIVE_INFINITY]
       return typeof value === 'number' ? [value] : []
     })
     const first = own.runs[0]

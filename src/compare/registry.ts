@@ -2,6 +2,7 @@
 import { PretextError } from '../errors.ts'
 import type { Arm } from './arm.ts'
 import { centralDp } from './arms/central-dp.ts'
+import { dpPrompt } from './arms/dp-prompt.ts'
 import { drEncoder } from './arms/dr-encoder.ts'
 import { expandOnly } from './arms/expand-only.ts'
 import { expandPrivate } from './arms/expand-private.ts'
@@ -25,6 +26,7 @@ export const ARMS: readonly Arm[] = [
   fedlpp,
   loraDpSgd,
   scaleotDp,
+  dpPrompt,
   local,
   lora,
   scaleot,

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { PretextError } from '../errors.ts'
 import { ArmResult } from './arm-job.ts'
+import { DpPromptJob, DpPromptResult } from './dp-prompt-job.ts'
 import { DrEncoderJob } from './dr-encoder-job.ts'
 import {
   EvaluateCorporaJob,
@@ -42,6 +43,7 @@ export const JOB_KINDS = {
   local: { job: LocalJob, result: ArmResult },
   fedlpp: { job: FedlppJob, result: ArmResult },
   'lora-dp-sgd': { job: LoraDpSgdJob, result: ArmResult },
+  'dp-prompt': { job: DpPromptJob, result: DpPromptResult },
   'dr-encoder': { job: DrEncoderJob, result: ArmResult },
   scaleot: { job: ScaleotJob, result: ArmResult },
 } as const

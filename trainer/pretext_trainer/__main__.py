@@ -16,6 +16,7 @@ KINDS = {
     "train": ".train",
     "evaluate-model": ".evaluate_model",
     "evaluate-corpora": ".evaluate_corpora",
+    "dp-prompt": ".dp_prompt",
     "fedlpp": ".fedlpp.job",
     "lora-dp-sgd": ".lora_dp_sgd.job",
     "dr-encoder": ".dr_encoder.job",
