@@ -243,7 +243,33 @@ describe.each([
     expect(await s.round(hex(1))).toMatchObject({ state: 'released', release: hex(7) })
     await s.forgetVotes(hex(1))
     expect(await bodies(s)).toEqual(['', ''])
+    expect(await s.countedVote(hex(1), hex(1))).toEqual({ sha256: 'sha-of-a', received: 500 })
+    expect(await s.countedVote(hex(1), hex(3))).toBeUndefined()
     expect((await s.castVotes([vote(1, 'a')]))[0]).toMatchObject({ type: 'again', sha256: 'sha-of-a' })
+    await s.close()
+  })
+
+  test('keeps what came of each job of a round, the first time, until the round has ended', async () => {
+    const s = await empty()
+    await s.openRound(round())
+    const job = (number: number, accepted = 2) => ({
+      number,
+      accepted,
+      share: new Uint8Array([number, 255, 0]),
+      checksum: new Uint8Array(32).fill(number),
+    })
+    expect(await s.jobs(hex(1))).toEqual([])
+    for (const number of [1, 0]) await s.putJob(hex(1), job(number))
+    await s.putJob(hex(1), job(1, 99))
+    await s.putJob(hex(2), job(5))
+    expect(await s.jobs(hex(1))).toEqual([job(0), job(1)])
+    await s.forgetVotes(hex(1))
+    expect(await s.jobs(hex(1))).toHaveLength(2)
+    await s.closeRound(hex(1))
+    await s.endRound(hex(1), 'refused', null)
+    await s.forgetVotes(hex(1))
+    expect(await s.jobs(hex(1))).toEqual([])
+    expect(await s.jobs(hex(2))).toEqual([job(5)])
     await s.close()
   })
 

@@ -12,6 +12,8 @@ const PATH = [
   'histogram/noise.ts',
   'histogram/release.ts',
   'histogram/release-once.ts',
+  // The helper's noise on its own share.
+  'federation/helper/release-share.ts',
   'privacy/private-random.ts',
   'privacy/bernoulli.ts',
   'privacy/rounded-gaussian.ts',

@@ -77,6 +77,11 @@ export const serveCommand = defineCommand({
           `clients join at ${open.url}; people by the page ${open.url}/join; status at ${open.url}/status`,
         )
         output.info(`${aggregation.terms.mode} aggregation: ${aggregation.whoSeesAVote}`)
+        if (aggregation.terms.mode === 'two-server') {
+          output.info(
+            `each of the two servers adds noise for epsilon ${number(privacy.epsilon)}: it holds against either of them, and everybody else sees the noise of both`,
+          )
+        }
         if (federation.tls === undefined && !['127.0.0.1', '::1', 'localhost'].includes(federation.host))
           output.info('warning: no TLS here; put a proxy with TLS in front, or set federation.tls')
         if (!args.replica) {
