@@ -85,6 +85,8 @@ function startThread(): Thread {
   worker.on('message', (reply: Reply) => {
     const asked = waiting.get(reply.number)
     waiting.delete(reply.number)
+    // Only an unanswered question keeps the process alive.
+    if (waiting.size === 0) worker.unref()
     if (reply.error === undefined) asked?.resolve(reply.value)
     else asked?.reject(reply.error)
   })
@@ -98,6 +100,7 @@ function startThread(): Thread {
         if (gone !== undefined) return reject(gone)
         const number = numbers++
         waiting.set(number, { resolve: resolve as (value: unknown) => void, reject })
+        worker.ref()
         worker.postMessage({ ...question, number })
       }),
     async close() {
