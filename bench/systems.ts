@@ -1,6 +1,8 @@
 // DR-Encoder and ScaleOT on data/debian, small enough for a CPU: the tables of docs/results.md.
 //   npx tsx bench/systems.ts [dr-encoder|scaleot] [--clients 200] [--width 64] [--layers 6] [--steps 250] [--out runs/two-systems]
-// Everything is kept in the folder and found again. On a GPU with more to spend: --width 576 --layers 30 --clients 900.
+// Everything is kept in the folder and found again. On a GPU, from a real checkpoint:
+//   pretext train --from SmolLM2-135M-Instruct-Q4_1 --pretrain data/public/texts.jsonl --max-steps 1 --out smollm2
+//   npx tsx bench/systems.ts --start smollm2/model --clients 900 --device auto --rate 2e-4 --out runs/two-systems-135m
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -20,6 +22,10 @@ const { values, positionals } = parseArgs({
     steps: { type: 'string', default: '250' },
     epsilon: { type: 'string', default: '7.58' },
     device: { type: 'string', default: 'cpu' },
+    /** A model folder instead of a small model trained here. */
+    start: { type: 'string' },
+    /** Of the clients' training. */
+    rate: { type: 'string', default: '2e-3' },
     out: { type: 'string', default: 'runs/two-systems' },
   },
 })
@@ -58,40 +64,44 @@ async function split(): Promise<{ clients: string; validation: string }> {
 
 await mkdir(out, { recursive: true })
 const publicTexts = join(data, 'public/texts.jsonl')
-const start = await job<'train'>(
-  {
-    kind: 'train',
-    out: join(out, 'start'),
-    sequenceTokens: 64,
-    model: {
-      from: 'scratch',
-      layers: Number(values.layers),
-      width: Number(values.width),
-      heads: Math.max(2, Number(values.width) / 32),
-      feedForward: 2 * Number(values.width),
-      vocabulary: 1024,
-      vocabularyTexts: publicTexts,
-    },
-    stages: [
+const startFolder =
+  (values.start === undefined ? undefined : resolve(values.start)) ??
+  (
+    await job<'train'>(
       {
-        texts: publicTexts,
-        name: 'public texts',
-        batch: 32,
-        microBatch: 32,
-        learningRate: 3e-3,
-        schedule: 'cosine',
-        warmupSteps: 20,
-        maxSteps: Number(values.steps),
+        kind: 'train',
+        out: join(out, 'start'),
+        sequenceTokens: 64,
+        model: {
+          from: 'scratch',
+          layers: Number(values.layers),
+          width: Number(values.width),
+          heads: Math.max(2, Number(values.width) / 32),
+          feedForward: 2 * Number(values.width),
+          vocabulary: 1024,
+          vocabularyTexts: publicTexts,
+        },
+        stages: [
+          {
+            texts: publicTexts,
+            name: 'public texts',
+            batch: 32,
+            microBatch: 32,
+            learningRate: 3e-3,
+            schedule: 'cosine',
+            warmupSteps: 20,
+            maxSteps: Number(values.steps),
+          },
+        ],
+        gguf: false,
+        ...machine,
       },
-    ],
-    gguf: false,
-    ...machine,
-  },
-  join(out, 'start.json'),
-)
+      join(out, 'start.json'),
+    )
+  ).model
 const inputs = {
   ...(await split()),
-  start: start.model,
+  start: startFolder,
   ...terms,
   ...machine,
   publicTexts,
@@ -150,7 +160,7 @@ async function drEncoder(): Promise<void> {
           codec,
           rounds: ROUNDS,
           rate: RATE,
-          local: { epochs: 2, batch: 4, learningRate: 2e-3 },
+          local: { epochs: 2, batch: 4, learningRate: Number(values.rate) },
           noiseMultiplier: multiplier,
           statistics: { noiseMultiplier: 2 * multiplier },
           autoencoder: { steps: 150 },
@@ -197,7 +207,7 @@ async function scaleot(): Promise<void> {
         size('drop', 0.75, 0),
       ],
       search: { steps: 200, batch: 8, width: 16, learningRate: 2e-3 },
-      local: { epochs: 1, batch: 8, learningRate: 1e-3 },
+      local: { epochs: 1, batch: 8, learningRate: Number(values.rate) / 2 },
     },
     join(out, 'scaleot.json'),
   )

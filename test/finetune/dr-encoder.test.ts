@@ -27,7 +27,7 @@ const run = async (
 }
 
 describe('DR-Encoder', () => {
-  it('keeps its promises in the trainer', { timeout: 300_000 }, async () => {
+  it('keeps its promises in the trainer', { timeout: 900_000 }, async () => {
     const inputs = { clients: 'c.jsonl', validation: 'v.jsonl', start: 'start', out: 'out', delta: 1e-5 }
     process.env.PRETEXT_TEST_JOB = JSON.stringify(DrEncoderJob.parse({ kind: 'dr-encoder', ...inputs }))
     const { code, stderr } = await python([resolve(import.meta.dirname, 'test_dr_encoder.py'), '-v'])
@@ -40,7 +40,7 @@ describe('the arm', () => {
   const terms = { delta: 1e-3, adjacency: 'add-remove' } as const
 
   it('spends the epsilon that was asked, and not without the noise of stage 1', {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     const { mechanisms, measures } = await run(3, { rate: 0.5 })
     expect(mechanisms.map(({ sampling }) => sampling)).toEqual(['all', 'poisson'])
@@ -50,7 +50,7 @@ describe('the arm', () => {
     expect(epsilonSpent(bare, terms)).toBe(Number.POSITIVE_INFINITY)
   })
 
-  it('spends it by local noise and a prior of public texts too', { timeout: 120_000 }, async () => {
+  it('spends it by local noise and a prior of public texts too', { timeout: 300_000 }, async () => {
     const { mechanisms } = await run(
       3,
       {
@@ -65,7 +65,7 @@ describe('the arm', () => {
     checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, { ...terms, adjacency: 'substitution' }))
   })
 
-  it('without noise has no epsilon to print', { timeout: 120_000 }, async () => {
+  it('without noise has no epsilon to print', { timeout: 300_000 }, async () => {
     const result = await run(Number.POSITIVE_INFINITY, {})
     expect(epsilonSpent(result.mechanisms, terms)).toBe(Number.POSITIVE_INFINITY)
     expect(result.measures).toMatchObject({ noiseMultiplier: 0, analyses: [] })

@@ -21,7 +21,7 @@ beforeAll(async () => {
   ground = await armGround(12)
 }, 900_000)
 
-it('keeps its promises in the trainer', { timeout: 300_000 }, async () => {
+it('keeps its promises in the trainer', { timeout: 900_000 }, async () => {
   const inputs = { clients: 'c.jsonl', validation: 'v.jsonl', start: 'start', out: 'out', delta: 1e-5 }
   const job = ScaleotJob.parse({ kind: 'scaleot', publicTexts: 'public.jsonl', ...inputs })
   process.env.PRETEXT_TEST_JOB = JSON.stringify(job)
@@ -31,7 +31,7 @@ it('keeps its promises in the trainer', { timeout: 300_000 }, async () => {
 })
 
 describe('the arms', () => {
-  it('as published: no guarantee, no mechanism, a table of four losses', { timeout: 120_000 }, async () => {
+  it('as published: no guarantee, no mechanism, a table of four losses', { timeout: 300_000 }, async () => {
     expect(scaleot).toMatchObject({ guarantee: 'none', epsilons: 'once' })
     const { task, said } = await armTask(ground, Number.POSITIVE_INFINITY)
     const result = await scaleot.run(task, scaleot.settings.parse({ ...SMALL, rounds: 1 }))
@@ -45,7 +45,7 @@ describe('the arms', () => {
   it.each(['add-remove', 'substitution'] as const)(
     'with DP: spends the epsilon that was asked (%s)',
     {
-      timeout: 120_000,
+      timeout: 300_000,
     },
     async (adjacency) => {
       const { task } = await armTask(ground, 3, adjacency)
