@@ -2,21 +2,21 @@
 // are uniform each; the helper adds noise to its own before it hands it over, the leader to what the two make together. Who
 // knows one of the two noises sees the votes behind the other one alone, so each must reach the claim by itself.
 import { PretextError } from '../errors.ts'
+import { withNoise } from '../federation/helper/release-share.ts'
 import { ExactVotes } from '../histogram/exact-votes.ts'
-import { addNoise } from '../histogram/noise.ts'
+import { addNoise, sigmaInSteps } from '../histogram/noise.ts'
 import { type PrivateRandom, systemRandom } from '../privacy/private-random.ts'
 import { type MultihotVdaf, multihotVdaf } from '../vdaf/multihot-vdaf.ts'
 import { deployedPath, type NoisePath } from './noise-path.ts'
 import type { View } from './views.ts'
 
-/** The noise of each party, in the form in which a release adds it; tests put a planted fault here. */
+/** What each party does in a release; tests put a planted fault here. */
 export interface Parties {
   readonly leader: typeof addNoise
-  readonly helper: typeof addNoise
+  readonly helper: typeof withNoise
 }
 
-/** Both parties draw what a trusted coordinator would draw. */
-export const deployedParties: Parties = { leader: addNoise, helper: addNoise }
+export const deployedParties: Parties = { leader: addNoise, helper: withNoise }
 
 export function pathSeenBy(view: View, parties: Parties = deployedParties): NoisePath {
   if (view === 'coordinator') return deployedPath
@@ -39,19 +39,20 @@ export function pathSeenBy(view: View, parties: Parties = deployedParties): Nois
       const nobody = () => new ExactVotes(candidates, bound, true)
       const exact = addNoise(votes, { type: 'exact' }, factor, random)
       const [leader, helper] = twoShares(vdaf, exact.steps)
-      const helpers = parties.helper(nobody(), mechanism, factor, random)
-      const leaders = parties.leader(nobody(), mechanism, factor, random)
+      if (mechanism.type === 'exact') throw new RangeError('expected Gaussian noise')
+      const sigma = sigmaInSteps(mechanism.noiseMultiplier, factor, bound)
       // What the leader gets from the helper, and what everybody gets from the leader.
-      const handed = vdaf.unshardNoisy([leader, vdaf.addIntegers(helper, helpers.steps)])
+      const handed = vdaf.unshardNoisy([leader, parties.helper(vdaf, helper, sigma, random)])
+      const leaders = parties.leader(nobody(), mechanism, factor, random)
       const released = handed.map((value, i) => value + (leaders.steps[i] as number))
       const seen =
         view === 'leader'
           ? handed
           : view === 'outsiders'
             ? released
-            : released.map((value, i) => value - (helpers.steps[i] as number))
-      const sigma = view === 'outsiders' ? Math.hypot(leaders.sigma, helpers.sigma) : leaders.sigma
-      return { ...exact, steps: seen, sigma }
+            : // The helper knows what it added.
+              released.map((value, i) => value - ((handed[i] as number) - (exact.steps[i] as number)))
+      return { ...exact, steps: seen, sigma: Number(sigma.numerator) / Number(sigma.denominator) }
     },
   }
 }

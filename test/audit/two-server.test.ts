@@ -8,6 +8,7 @@ import type { View } from '../../src/audit/views.ts'
 import { noiseTable } from '../../src/cli/output/audit.ts'
 import { voteBound } from '../../src/histogram/bound.ts'
 import { addNoise } from '../../src/histogram/noise.ts'
+import { rationalAtLeast } from '../../src/privacy/rounded-gaussian.ts'
 
 const vote = { mode: 'multihot', maxTextsPerClient: 4, neighbours: 1, maxCandidates: 4 } as const
 
@@ -34,6 +35,15 @@ const party =
     if (mechanism.type !== 'gaussian') throw new Error('expected Gaussian noise')
     const noiseMultiplier = factor * mechanism.noiseMultiplier
     return addNoise(votes, { ...mechanism, noiseMultiplier }, sensitivity, random)
+  }
+
+/** A helper that adds so many times the noise that it should. */
+const helping =
+  (factor: number): Parties['helper'] =>
+  (vdaf, share, sigma, random) => {
+    if (factor === 0) return share
+    const scaled = rationalAtLeast((factor * Number(sigma.numerator)) / Number(sigma.denominator))
+    return deployedParties.helper(vdaf, share, scaled, random)
   }
 
 describe('two parties that add their noise', () => {
@@ -63,7 +73,7 @@ describe('two parties that add their noise', () => {
 })
 
 describe('a helper that adds no noise', () => {
-  const parties = { ...deployedParties, helper: party(0) }
+  const parties = { ...deployedParties, helper: helping(0) }
 
   it('harms nobody outside: the leader’s noise keeps the claim', async () => {
     const result = await audit('outsiders', parties)
@@ -87,8 +97,7 @@ describe('other faults', () => {
   })
 
   it('two halves of the noise are enough for outsiders and for neither party', async () => {
-    const half = party(Math.SQRT1_2)
-    const parties = { leader: half, helper: half }
+    const parties = { leader: party(Math.SQRT1_2), helper: helping(Math.SQRT1_2) }
     expect((await audit('outsiders', parties)).verdict).not.toBe('above-claim')
     for (const view of ['leader', 'helper'] as const) {
       expect((await audit(view, parties)).verdict, view).toBe('above-claim')

@@ -9,8 +9,9 @@ import { sigmaInSteps } from '../../histogram/noise.ts'
 import { releaseOnce } from '../../histogram/release-once.ts'
 import type { LedgerTerms } from '../../privacy/ledger.ts'
 import { type PrivateRandom, systemRandom } from '../../privacy/private-random.ts'
-import { roundedGaussian } from '../../privacy/rounded-gaussian.ts'
+import { type Rational, roundedGaussian } from '../../privacy/rounded-gaussian.ts'
 import { sensitivityFactor } from '../../privacy/units.ts'
+import type { MultihotVdaf } from '../../vdaf/multihot-vdaf.ts'
 import { fromBase64Url, toBase64Url } from '../protocol/bytes.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import { voteVdaf } from '../protocol/report-bytes.ts'
@@ -68,7 +69,6 @@ export async function releaseShare(
       const share = await options.share()
       const random = options.random ?? systemRandom()
       return ({ entry, repeated }) => {
-        const noise = Array.from({ length: vdaf.length }, () => roundedGaussian(sigma, random))
         const file: ShareFile = {
           format: 'pretext-share',
           version: 1,
@@ -77,7 +77,7 @@ export async function releaseShare(
           redrawn: repeated,
           count,
           checksum,
-          share: toBase64Url(vdaf.addIntegers(share, noise)),
+          share: toBase64Url(withNoise(vdaf, share, sigma, random)),
         }
         return `${JSON.stringify(file)}\n`
       }
@@ -87,6 +87,17 @@ export async function releaseShare(
   const bytes = fromBase64Url(file.share)
   if (bytes === undefined) throw new RangeError('expected a share in base64url')
   return { ...file, bytes }
+}
+
+/** A share with a draw of its own for each candidate; the audit measures it. */
+export function withNoise(
+  vdaf: MultihotVdaf,
+  share: Uint8Array,
+  sigma: Rational,
+  random: PrivateRandom,
+): Uint8Array {
+  const noise = Array.from({ length: vdaf.length }, () => roundedGaussian(sigma, random))
+  return vdaf.addIntegers(share, noise)
 }
 
 const parse = (text: string): ShareFile => ShareFile.parse(JSON.parse(text))
