@@ -40,8 +40,9 @@ const FedAvg = z.strictObject({
 
 const Ftrl = z.strictObject({
   ...SHARED,
-  /** Rounds until a client takes part again. */
-  period: count.default(1),
+  rounds: count.default(20),
+  /** Rounds until a client takes part again; with 1, correlated noise has nothing to offer. */
+  period: count.default(4),
   /** banded: matrix factorisation; tree: the paper's, restarted after each period. */
   noise: z.enum(['banded', 'tree']).default('banded'),
 })
@@ -92,7 +93,7 @@ export const dpFtrl: Arm = defineArm({
   guarantee: 'client',
   epsilons: 'each',
   settings: Ftrl,
-  grid: { ...GRID, rounds: [20, 40], period: [1, 4] },
+  grid: { ...GRID, rounds: [20, 40], period: [4, 10] },
   run(task, settings): Promise<ArmResult> {
     const { rounds, period, clip, noise } = settings
     const noiseMultiplier = noiseFor(task, (sigma) => ({
