@@ -7,6 +7,13 @@ import { comparisonTable } from '../output/comparison.ts'
 import { shown, table } from '../output/output.ts'
 import { typedCommand } from './training-options.ts'
 
+const PROMISES = {
+  client: 'DP for a client',
+  text: 'local DP for a text',
+  public: 'no private text',
+  none: 'no DP guarantee',
+} as const
+
 export const baselineCommand = defineCommand({
   command: 'baseline [arm] [config]',
   describe: 'One way to use private texts, alone: DP-FedAvg, DP-FTRL, ... (without an arm: list them)',
@@ -38,8 +45,8 @@ export const baselineCommand = defineCommand({
     const { ARMS, armOf } = await import('../../compare/registry.ts')
     const output = outputOf(args)
     if (args.arm === undefined) {
-      const rows = ARMS.map(({ name, guarantee, about }) => [name, guarantee, about])
-      output.result(table([['arm', 'protects', 'what it does'], ...rows]), {
+      const rows = ARMS.map(({ name, guarantee, about }) => [name, PROMISES[guarantee], about])
+      output.result(table([['arm', 'promise', 'what it does'], ...rows]), {
         arms: ARMS.map(({ name, guarantee, epsilons, about }) => ({ name, guarantee, epsilons, about })),
       })
       return
