@@ -11,6 +11,22 @@ import { publicFile } from '../public-file.ts'
 const count = z.int().positive()
 const amount = z.number().positive()
 
+const Statistics = z.strictObject({
+  source: z.enum(['public', 'clients']).default('clients'),
+  share: amount.max(1).default(0.3),
+  epochs: count.default(2),
+  /** Noise multiplier of the statistics divided by that of a round. */
+  noiseRatio: amount.default(2),
+  clip: amount.optional(),
+})
+
+const AutoEncoder = z.strictObject({
+  steps: count.default(300),
+  batch: count.default(8),
+  learningRate: amount.default(2e-4),
+  trainOn: z.enum(['prior', 'public-updates']).default('prior'),
+})
+
 const SETTINGS = z.strictObject({
   codec: z
     .enum(['autoencoder', 'identity', 'random-projection', 'pca', 'prior-mean'])
@@ -36,24 +52,8 @@ const SETTINGS = z.strictObject({
   textsPerClient: count.default(8),
   rank: count.default(8),
   alpha: amount.default(16),
-  statistics: z
-    .strictObject({
-      source: z.enum(['public', 'clients']).default('clients'),
-      share: amount.max(1).default(0.3),
-      epochs: count.default(2),
-      /** Noise multiplier of the statistics divided by that of a round. */
-      noiseRatio: amount.default(2),
-      clip: amount.optional(),
-    })
-    .prefault({}),
-  autoencoder: z
-    .strictObject({
-      steps: count.default(300),
-      batch: count.default(8),
-      learningRate: amount.default(2e-4),
-      trainOn: z.enum(['prior', 'public-updates']).default('prior'),
-    })
-    .prefault({}),
+  statistics: Statistics.default(Statistics.parse({})),
+  autoencoder: AutoEncoder.default(AutoEncoder.parse({})),
 })
 type Settings = z.output<typeof SETTINGS>
 

@@ -25,6 +25,22 @@ const TRAINING = {
   rounds: count.default(20),
 }
 
+const Adapters = z.strictObject({
+  layers: count.default(4),
+  place: z.enum(['ends', 'importance']).default('ends'),
+  tune: z.enum(['full', 'lora']).default('full'),
+  rank: count.default(8),
+})
+
+const Search = z.strictObject({
+  steps: count.default(1000),
+  batch: count.default(16),
+  learningRate: amount.default(1e-4),
+  scoreRate: amount.default(1),
+  reward: z.enum(['standardised', 'raw']).default('standardised'),
+  width: count.default(64),
+})
+
 const MODEL = {
   emulators: z
     .array(Emulator)
@@ -33,24 +49,8 @@ const MODEL = {
     .describe(
       'Share of layers replaced, share of rank removed; the first is the arm, the others are rows of its table',
     ),
-  adapters: z
-    .strictObject({
-      layers: count.default(4),
-      place: z.enum(['ends', 'importance']).default('ends'),
-      tune: z.enum(['full', 'lora']).default('full'),
-      rank: count.default(8),
-    })
-    .prefault({}),
-  search: z
-    .strictObject({
-      steps: count.default(1000),
-      batch: count.default(16),
-      learningRate: amount.default(1e-4),
-      scoreRate: amount.default(1),
-      reward: z.enum(['standardised', 'raw']).default('standardised'),
-      width: count.default(64),
-    })
-    .prefault({}),
+  adapters: Adapters.default(Adapters.parse({})),
+  search: Search.default(Search.parse({})),
   textsPerClient: count.default(8),
 }
 
@@ -96,7 +96,7 @@ export const scaleot = defineArm({
 
 export const scaleotDp = defineArm({
   name: 'scaleot-dp',
-  about: 'the same by all clients, with DP-FedAvg on the changes of the adapters',
+  about: 'ScaleOT by all clients, with DP-FedAvg on the changes of the adapter layers',
   guarantee: 'client',
   epsilons: 'each',
   settings: PRIVATE,
