@@ -39,7 +39,7 @@ export function adaptive(model: LanguageModel, options: AdaptiveOptions = {}): A
   let measured = freshMeasurement()
 
   function freshMeasurement() {
-    return { since: undefined as number | undefined, answers: 0, tokens: 0, idle: false }
+    return { left: limit / 2, answers: 0, tokens: 0, ms: 0, idle: false }
   }
 
   function go(to: number): void {
@@ -58,18 +58,23 @@ export function adaptive(model: LanguageModel, options: AdaptiveOptions = {}): A
     }
   }
 
-  /** After each answer: enough of them under one level, all places taken, are a measurement. */
-  function answered({ promptTokens, completionTokens }: Completion, startedAt: number): void {
+  /**
+   * After each answer: enough of them under one level, all places taken, are a measurement. What comes out of so many
+   * places is their number over the time that one is held (Little's law), however the answers bunch; the first ones, of a
+   * server that was not full yet, are left out.
+   */
+  function answered({ promptTokens, completionTokens }: Completion, startedAt: number, ms: number): void {
     if (waiting.length === 0) measured.idle = true
     if (startedAt !== level) return
-    if (measured.since === undefined) {
-      measured.since = now()
+    if (measured.left > 0) {
+      measured.left--
       return
     }
     measured.answers++
     measured.tokens += promptTokens + completionTokens
+    measured.ms += ms
     if (measured.answers < Math.max(FEWEST_ANSWERS, limit)) return
-    const rate = measured.tokens / Math.max(1, now() - measured.since)
+    const rate = (limit * measured.tokens) / Math.max(1, measured.ms)
     // Too few requests to fill the places: that says nothing about the server.
     if (measured.idle) measured = freshMeasurement()
     else decide(rate)
@@ -126,9 +131,10 @@ export function adaptive(model: LanguageModel, options: AdaptiveOptions = {}): A
       complete.signal?.throwIfAborted()
       await place(complete.signal)
       const startedAt = level
+      const began = now()
       try {
         const completion = await model.complete(request, complete)
-        answered(completion, startedAt)
+        answered(completion, startedAt, now() - began)
         return completion
       } catch (error) {
         failed(error, startedAt)
