@@ -6,7 +6,7 @@ import type { ModelSums } from '../evaluate/next-token.ts'
 import type { ArmResult } from '../finetune/arm-job.ts'
 import { takeLock } from '../lock.ts'
 import type { Arm } from './arm.ts'
-import { dropLargeFiles } from './drop-large-files.ts'
+import { dropWeights } from './drop-weights.ts'
 import { checkSpent, epsilonSpent } from './epsilon.ts'
 import { type Ground, groundHash } from './ground.ts'
 import type { Points, Settings } from './points.ts'
@@ -132,7 +132,7 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
         sums: of.evaluate && model !== null ? (await evaluated(model)).evaluation : null,
       }
     })
-    if (!config.keepModels) await dropLargeFiles(place)
+    if (!config.keepModels) await dropWeights(place)
     return { seed: of.seed, settings, ...result, seconds }
   }
 }
