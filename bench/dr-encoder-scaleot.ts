@@ -1,8 +1,8 @@
 // DR-Encoder and ScaleOT on data/debian, small enough for a CPU: the tables of docs/results.md.
-//   npx tsx bench/systems.ts [dr-encoder|scaleot] [--clients 200] [--width 64] [--layers 6] [--steps 250] [--out runs/two-systems]
+//   npx tsx bench/dr-encoder-scaleot.ts [dr-encoder|scaleot] [--clients 200] [--width 64] [--layers 6] [--steps 250] [--out runs/two-systems]
 // Everything is kept in the folder and found again. On a GPU, from a real checkpoint:
 //   pretext train --from SmolLM2-135M-Instruct-Q4_1 --pretrain data/public/texts.jsonl --max-steps 1 --out smollm2
-//   npx tsx bench/systems.ts --start smollm2/model --clients 900 --device auto --rate 2e-4 --out runs/two-systems-135m
+//   npx tsx bench/dr-encoder-scaleot.ts --start smollm2/model --clients 900 --device auto --rate 2e-4 --out runs/two-systems-135m
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -205,6 +205,7 @@ async function scaleot(): Promise<void> {
         size('replace', 0.75, 0.6),
         size('drop', 0.5, 0),
         size('drop', 0.75, 0),
+        size('replace', 0, 0),
       ],
       search: { steps: 200, batch: 8, width: 16, learningRate: 2e-3 },
       local: { epochs: 1, batch: 8, learningRate: Number(values.rate) / 2 },
