@@ -122,8 +122,8 @@ function horizontal({ x, series }: ArmChart): {
     return { place, ticks: categories.map((text, i) => ({ x: place(i), text })) }
   }
   const values = series.flatMap(({ points }) => points.flatMap((point) => (point.x ? [point.x] : [])))
-  const low = Math.floor(Math.log10(Math.min(...values, 1e3)))
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values, 1e3))))
+  const low = Math.floor(Math.log10(values.length > 0 ? Math.min(...values) : 1e3))
+  const high = Math.max(low + 1, Math.ceil(Math.log10(values.length > 0 ? Math.max(...values) : 1e4)))
   const zero = series.some(({ points }) => points.some((point) => point.x === 0))
   const start = zero ? from + 36 : from
   const place = (value: number) =>

@@ -2,6 +2,7 @@
 // group of their own, because their figures are bought with something else.
 import { armChart, type Series } from './comparison-charts.ts'
 import type { ComparisonReport, ComparisonRow } from './comparison-data.ts'
+import { measuresSection } from './comparison-measures.ts'
 import { bytesText, epsilonOfRow, flopsText } from './comparison-words.ts'
 import type { Figure } from './evaluation-data.ts'
 import { count, counted, decimal, deltaText, duration, epsilonText, timeText } from './figures.ts'
@@ -12,7 +13,7 @@ import { paperTables } from './paper-tables.ts'
 const OURS = 'pretext'
 
 export function renderComparison(report: ComparisonReport): string {
-  const page = html`<main>${heading(report)}${warnings(report)}${results(report)}${charts(report)}${differences(report)}${costs(report)}${tuning(report)}${paperTables()}${how(report)}</main>`
+  const page = html`<main>${heading(report)}${warnings(report)}${results(report)}${charts(report)}${differences(report)}${costs(report)}${tuning(report)}${measuresSection(report)}${paperTables()}${how(report)}</main>`
   return renderPage(`SIMULATION: ${report.name} – pretext comparison`, report.pretextVersion, page)
 }
 
@@ -84,7 +85,7 @@ function charts(report: ComparisonReport): Markup {
     ['top-1', 'Next token, best guess (%, higher is better)', 'accuracy', 100, 1],
     ['cross-entropy', 'Cross-entropy (lower is better)', 'cross-entropy', 1, 3],
   ]
-  return html`<section id="charts"><h2>Against what it costs</h2><p class="soft">Dashed: arms that no ε changes. Lines join the ε of one arm.</p>${shown.map(
+  return html`<section id="charts"><h2>Against what it costs</h2><p class="soft">Dashed: arms that no ε changes. Lines join the ε of one arm; its name stands at the last of them.</p>${shown.map(
     ([id, title, word, scale, digits]) =>
       html`<h3>${title}</h3><div class="wide-charts"><figure><figcaption>against ε</figcaption>${armChart({
         id: `${id}-epsilon`,
@@ -120,7 +121,7 @@ function charts(report: ComparisonReport): Markup {
           format: (value) => value.toFixed(digits),
           x: { log: flopsText },
         },
-      )}</figure>`,
+      )}</figure></div>`,
   )}</section>\n`
 }
 

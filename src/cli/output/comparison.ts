@@ -2,6 +2,7 @@
 import type { ComparisonReport, ComparisonRow } from '../../report/comparison-data.ts'
 import { bytesText, epsilonOfRow, flopsText } from '../../report/comparison-words.ts'
 import type { Figure } from '../../report/evaluation-data.ts'
+import { counted } from '../../report/figures.ts'
 import { table } from './output.ts'
 
 export function comparisonTable(report: ComparisonReport): string {
@@ -21,7 +22,7 @@ export function comparisonTable(report: ComparisonReport): string {
     'SIMULATION: figures of texts that were declared free for experiments.',
     table([head, ...report.rows.map(rowOf)]),
     '',
-    `95% intervals over ${clients.evaluationClients} evaluation clients and ${report.seeds.length} seeds; settings chosen on ${clients.validationClients} other clients, learned from ${clients.clients}.`,
+    `95% intervals over ${clients.evaluationClients} evaluation clients and ${counted(report.seeds.length, 'seed')}; settings chosen on ${clients.validationClients} other clients, learned from ${clients.clients}.`,
     'Each epsilon is of one run; tuning and several seeds are not in it.',
   ].join('\n')
 }
