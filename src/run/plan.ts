@@ -30,7 +30,7 @@ export interface Plan {
   readonly noise: NoisePlan
   /** Cumulative epsilon after each release. */
   readonly epsilonPerRelease: readonly number[]
-  /** Standard deviation of the noise on one candidate, in votes. */
+  /** Standard deviation of the noise on one candidate, in votes; with two servers that of both together. */
   readonly sigmaVotes: number
   readonly stages: readonly StagePlan[]
   readonly calls: Range
@@ -79,7 +79,8 @@ export async function planRun(loaded: LoadedConfig): Promise<Plan> {
         ? 0
         : noise.mechanism.noiseMultiplier *
           bound *
-          sensitivityFactor(config.privacy.adjacency, 'non-negative'),
+          sensitivityFactor(config.privacy.adjacency, 'non-negative') *
+          (config.federation?.mode === 'two-server' ? Math.SQRT2 : 1),
     stages,
     calls,
     promptTokens,

@@ -1,12 +1,15 @@
 // A round that nobody sees the votes of: a leader, a helper, and clients as in trusted mode.
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
 import { sumVotes, trustedAggregation } from '../../src/federation/aggregation/trusted.ts'
-import { publishRelease } from '../../src/federation/coordinator/collect.ts'
+import { collectRound, publishRelease } from '../../src/federation/coordinator/collect.ts'
 import { encodeVote } from '../../src/federation/protocol/vote-bytes.ts'
 import { exactSums } from '../../src/histogram/exact-votes.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
+import { seededRandom } from '../../src/random.ts'
+import { planRun } from '../../src/run/plan.ts'
 import { sentence } from '../run/workspace.ts'
 import { enrolAll, exampleManifest, openedRound } from './example.ts'
 import { enrolledClient, exactSum, MULTIHOT, reportOf, twoServers, upload } from './two-servers.ts'
@@ -80,4 +83,79 @@ describe('a round of two servers', () => {
       expect(await exactSum(servers, hash)).toEqual([...exactSums(trusted)].map(Number))
     },
   )
+})
+
+describe('the line between the servers', () => {
+  it('may lose requests and answers, and send twice: 20 histories, nothing is lost, doubled or drawn again', async () => {
+    const servers = await twoServers({
+      jobSize: 2,
+      patienceMs: 1e9,
+      clock: { now: () => Date.now(), sleep: () => new Promise((resolve) => setTimeout(resolve, 1)) },
+      between: (line) => async (input, init) => {
+        const copy = () => line(input, init === undefined ? init : { ...init, signal: null })
+        const fate = random.next()
+        if (fate < 0.2) throw new TypeError('fetch failed')
+        if (fate < 0.3) await copy()
+        const answer = await copy()
+        if (fate > 0.8) throw new TypeError('fetch failed')
+        return answer
+      },
+    })
+    const random = seededRandom(7, 'line')
+    await enrolAll(servers.store, 5)
+    for (let history = 1; history <= 20; history++) {
+      const stop = new AbortController()
+      const terms = { ...servers.terms, run: `run-${history}` }
+      const { hash } = await openedRound(servers.coordinator, terms, stop.signal)
+      stop.abort()
+      const votes = Array.from({ length: 5 }, () =>
+        random.sample([0, 1, 2, 3, 4, 5, 6, 7], 1 + random.integer(4)),
+      )
+      const sums = new Array<number>(8).fill(0)
+      for (const [n, vote] of votes.entries()) {
+        const indices = [...vote].sort((a, b) => a - b)
+        for (const i of indices) sums[i] = (sums[i] as number) + 1
+        const report = await reportOf(servers, hash, n, indices)
+        // Before the first answer of the helper its keys are not known: 503, and the client asks again.
+        for (let status = 503; status !== 200; status = (await upload(servers, hash, n, report)).status)
+          expect(status).toBe(503)
+      }
+      await servers.store.closeRound(hash)
+      const round = await collectRound(servers.coordinator, terms)
+      expect(await exactSum(servers, hash)).toEqual(sums)
+      const release = {
+        ...servers.release,
+        file: join(servers.folder, `${history}.json`),
+        charge: { ...servers.release.charge, run: terms.run },
+      }
+      const { redrawn } = await servers.coordinator.aggregation.release(round, release)
+      expect(redrawn).toBe(false)
+      await publishRelease(servers.coordinator, hash, await readFile(release.file))
+    }
+    const charges = chargesIn(await readLedger(join(servers.folder, 'helper', 'ledger.jsonl')))
+    expect(charges).toHaveLength(20)
+  })
+})
+
+describe('the plan of two servers', () => {
+  it('spends what a trusted one spends, and shows the noise of both', async () => {
+    const file = resolve(import.meta.dirname, '../../configs/two-server.yaml')
+    const [both, one] = await Promise.all(
+      ['two-server', 'trusted'].map(async (mode) =>
+        planRun(await loadConfig(file, { set: [`federation.mode=${mode}`] })),
+      ),
+    )
+    expect(both?.noise.epsilon).toBe(one?.noise.epsilon)
+    expect(both?.sigmaVotes).toBeCloseTo((one?.sigmaVotes as number) * Math.SQRT2, 9)
+  })
+
+  it('is refused without votes that can be proven', async () => {
+    const file = resolve(import.meta.dirname, '../../configs/two-server.yaml')
+    await expect(loadConfig(file, { set: ['histogram.vote=normalised'] })).rejects.toThrow(
+      'two servers prove multihot votes: set vote: multihot, got vote: normalised',
+    )
+    await expect(loadConfig(file, { set: ['federation.leader.identity=ptx1_short'] })).rejects.toThrow(
+      'expected an identity (ptx1_ and 91 characters)',
+    )
+  })
 })
