@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { calibrateMechanisms } from '../src/compare/epsilon.ts'
 import { readIfThere } from '../src/durable.ts'
 import type { ArmResult } from '../src/finetune/arm-job.ts'
+import { DR_ENCODER_CODECS } from '../src/finetune/dr-encoder-job.ts'
 import { trainerPython } from '../src/finetune/environment.ts'
 import type { Job, JobKind, JobResult } from '../src/finetune/protocol.ts'
 import { runJob } from '../src/finetune/run-job.ts'
@@ -21,6 +22,8 @@ const { values, positionals } = parseArgs({
     layers: { type: 'string', default: '6' },
     steps: { type: 'string', default: '250' },
     epsilon: { type: 'string', default: '7.58' },
+    /** Of DR-Encoder, those to run. */
+    codecs: { type: 'string', default: 'zero,identity,random-projection,pca,autoencoder,prior-mean' },
     device: { type: 'string', default: 'cpu' },
     /** A model folder instead of a small model trained here. */
     start: { type: 'string' },
@@ -145,9 +148,8 @@ async function drEncoder(): Promise<void> {
     'noised',
     'label',
   ])
-  const codecs = ['zero', 'identity', 'random-projection', 'pca', 'autoencoder', 'prior-mean'] as const
   for (const epsilon of [Number.POSITIVE_INFINITY, Number(values.epsilon)]) {
-    for (const codec of codecs) {
+    for (const codec of DR_ENCODER_CODECS.filter((name) => values.codecs.split(',').includes(name))) {
       const private_ = Number.isFinite(epsilon)
       if (private_ && (codec === 'zero' || codec === 'prior-mean')) continue
       const multiplier = private_ ? noise(codec === 'pca' || codec === 'autoencoder') : 0
