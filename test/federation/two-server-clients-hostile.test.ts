@@ -1,7 +1,6 @@
 // Dishonest clients against the two aggregators: what each tries, and that it is not counted; and keys that change in the
 // middle of a round. docs/federation.md's threat table names these tests.
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Shares, sealReport, shareVote } from '../../src/federation/client/shares.ts'
 import { systemClock } from '../../src/federation/clock.ts'
@@ -220,8 +219,7 @@ describe('keys that change in the middle of a round', () => {
       await pair.enrol(n)
       bodies.set(n, await pair.reportOf(hash, n, [2]))
     }
-    for (const role of ['leader', 'helper'])
-      await rotateSealingKey(join(pair.folder, `${role}.keys`), now, 60_000)
+    for (const file of [pair.leaderKeyFile, pair.helperKeyFile]) await rotateSealingKey(file, now, 60_000)
     now += 20_000
     // Sealed before, sent within the grace.
     for (const n of early) expect((await pair.upload(hash, n, bodies.get(n) as Uint8Array)).status).toBe(200)

@@ -24,9 +24,9 @@ import { flipped, type Pair, type PairOptions, pairsOf, secretOf } from './two-s
 const { begun, pairOf } = pairsOf(afterEach)
 
 describe('a dishonest helper, or an impostor', () => {
-  const nothingReleased = async (pair: Pair, hash: string) => {
-    expect(existsSync(join(pair.folder, `release-${hash}.json`))).toBe(false)
-    expect(await readLedger(join(pair.folder, 'leader-ledger.jsonl'))).toEqual([])
+  const nothingReleased = async (pair: Pair) => {
+    expect(existsSync(pair.released.leader())).toBe(false)
+    expect(await readLedger(pair.ledgers.leader)).toEqual([])
   }
   type Between = NonNullable<PairOptions['between']>
   const onJobs =
@@ -91,7 +91,7 @@ describe('a dishonest helper, or an impostor', () => {
       pair = begunPair.pair
       const { hash } = begunPair
       await expect(pair.close(hash), name).rejects.toThrow(/could not reach the helper/)
-      await nothingReleased(pair, hash)
+      await nothingReleased(pair)
       expect(await pair.store.jobs(hash), name).toEqual([])
     }
   }, 20_000)
@@ -139,7 +139,7 @@ describe('a dishonest helper, or an impostor', () => {
       })
       pair = started.pair
       await expect(pair.close(started.hash), name).rejects.toThrow()
-      await nothingReleased(pair, started.hash)
+      await nothingReleased(pair)
       expect(await pair.store.jobs(started.hash), name).toEqual([])
     }
   })
@@ -160,7 +160,7 @@ describe('a dishonest helper, or an impostor', () => {
     })
     pair = started.pair
     await expect(pair.close(started.hash)).rejects.toThrow(/expected at least 2 clients to vote/)
-    await nothingReleased(pair, started.hash)
+    await nothingReleased(pair)
     expect(await pair.store.voters(started.hash)).toBeGreaterThan(0)
   })
 

@@ -66,7 +66,7 @@ describe('a dishonest leader at the helper', () => {
     const nonce = toBase64Url(randomBytes(16))
     await asked({ nonce })
     expect(await asked({ nonce })).toBe('401 replayed')
-    expect(await readLedger(join(pair.folder, 'helper-ledger.jsonl'))).toEqual([])
+    expect(await readLedger(pair.ledgers.helper)).toEqual([])
   })
 
   it('a client’s own signature is worth nothing here', async () => {
@@ -173,8 +173,8 @@ describe('a dishonest leader at the helper', () => {
       sums(1, Buffer.from(result?.checksum ?? []).toString('hex')),
     )
     expect(`${status} ${(await problemOf(answer)).code}`).toBe('409 too-few')
-    expect(await readLedger(join(pair.folder, 'helper-ledger.jsonl'))).toEqual([])
-    expect(existsSync(join(pair.folder, 'shares', `${hash}.json`))).toBe(false)
+    expect(await readLedger(pair.ledgers.helper)).toEqual([])
+    expect(existsSync(pair.released.helper(hash))).toBe(false)
   })
 
   it('a report counts once: in two jobs, twice in one job, two reports of one client', async () => {
@@ -248,12 +248,12 @@ describe('a dishonest leader at the helper', () => {
       const { status, answer } = await send(pair, releasePath(hash), body)
       expect(`${status} ${(await problemOf(answer)).code}`).toBe('409 other-job')
     }
-    expect(await readLedger(join(pair.folder, 'helper-ledger.jsonl'))).toEqual([])
+    expect(await readLedger(pair.ledgers.helper)).toEqual([])
     const first = await send(pair, releasePath(hash), sums(3, checksum))
     expect(first.status).toBe(200)
     for (let again = 0; again < 3; again++)
       expect((await send(pair, releasePath(hash), sums(3, checksum))).bytes).toEqual(first.bytes)
-    const charges = (await readLedger(join(pair.folder, 'helper-ledger.jsonl'))).length
+    const charges = (await readLedger(pair.ledgers.helper)).length
     expect(charges).toBe(2) // one charge, one commit
     // Nothing can be added to a round that is over, and its shares are forgotten.
     const vdaf = voteVdaf(await pair.manifestOf(hash))
@@ -289,16 +289,16 @@ describe('a dishonest leader at the helper', () => {
     const checksum = Buffer.from(result?.checksum ?? []).toString('hex')
     const { status, answer } = await send(pair, releasePath(name), sums(3, checksum))
     expect(`${status} ${(await problemOf(answer)).code}`).toBe('409 no-budget')
-    expect((await readLedger(join(pair.folder, 'helper-ledger.jsonl'))).length).toBe(2)
+    expect((await readLedger(pair.ledgers.helper)).length).toBe(2)
   })
 
   it('a leader that asks for more than the helper’s budget gets nothing', async () => {
     const { pair, hash } = await begun(3, { budget: { epsilon: 0.5, delta: 1e-5 } })
     await pair.close(hash)
     await expect(pair.release(hash)).rejects.toThrow('the budget is spent')
-    expect(await readLedger(join(pair.folder, 'helper-ledger.jsonl'))).toEqual([])
-    expect(await readLedger(join(pair.folder, 'leader-ledger.jsonl'))).toEqual([])
-    expect(existsSync(join(pair.folder, `release-${hash}.json`))).toBe(false)
+    expect(await readLedger(pair.ledgers.helper)).toEqual([])
+    expect(await readLedger(pair.ledgers.leader)).toEqual([])
+    expect(existsSync(pair.released.leader())).toBe(false)
   })
 
   it('any bytes on any path: an answer below 500, and nothing is charged', async () => {
@@ -343,6 +343,6 @@ describe('a dishonest leader at the helper', () => {
       { numRuns: 250 },
     )
     expect(pair.events.filter((event) => event.includes('failed inside'))).toEqual([])
-    expect(await readLedger(join(pair.folder, 'helper-ledger.jsonl'))).toEqual([])
+    expect(await readLedger(pair.ledgers.helper)).toEqual([])
   })
 })

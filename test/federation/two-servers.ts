@@ -3,6 +3,7 @@
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { OnEvent } from '../../src/events.ts'
 import { helperConnection } from '../../src/federation/aggregation/helper-connection.ts'
 import { twoServerAggregation } from '../../src/federation/aggregation/two-server.ts'
 import { createFederatedClient, type FederatedClient } from '../../src/federation/client/client.ts'
@@ -19,6 +20,7 @@ import type { AgreedTerms } from '../../src/federation/helper/agreed-terms.ts'
 import { helperApp } from '../../src/federation/helper/app.ts'
 import { helperRounds } from '../../src/federation/helper/helper-rounds.ts'
 import { helperStore } from '../../src/federation/helper/helper-store.ts'
+import type { AggregatorIdentity } from '../../src/federation/protocol/aggregator.ts'
 import type { Manifest } from '../../src/federation/protocol/manifest.ts'
 import { REPORT_TYPE, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
 import { helperName } from '../../src/federation/protocol/signing.ts'
@@ -46,6 +48,9 @@ export interface TwoServersOptions {
   readonly ledger?: LedgerTerms
   readonly coordinator?: Partial<CoordinatorOptions>
   readonly patienceMs?: number
+  /** Whom the helper takes for the leader, where that is another one. */
+  readonly leaderAtHelper?: AggregatorIdentity
+  readonly onHelperEvent?: OnEvent
   /** Stands between the two servers. */
   readonly between?: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch
 }
@@ -83,7 +88,14 @@ export async function twoServers(options: TwoServersOptions = {}) {
     terms: options.ledger ?? LEDGER_TERMS,
     clock,
   })
-  const second = helperApp({ rounds, keys: helperKeys, leader, name: helperName(helper.text), clock })
+  const second = helperApp({
+    rounds,
+    keys: helperKeys,
+    leader: options.leaderAtHelper ?? leader,
+    name: helperName(helper.text),
+    clock,
+    ...(options.onHelperEvent === undefined ? {} : { onEvent: options.onHelperEvent }),
+  })
   const line = (async (input, init) => second.fetch(new Request(input, init))) as typeof fetch
   const store = await sqlStore(await embeddedDatabase(join(folder, 'leader', 'store.db')))
   const connection = helperConnection({
