@@ -128,7 +128,7 @@ function horizontal({ x, series }: ArmChart): {
   const start = zero ? from + 36 : from
   const place = (value: number) =>
     value === 0 ? from : start + ((to - start) * (Math.log10(value) - low)) / (high - low)
-  const step = Math.ceil((high - low) / 5)
+  const step = Math.ceil((high - low) / 3)
   const powers = Array.from({ length: Math.floor((high - low) / step) + 1 }, (_, i) => 10 ** (low + i * step))
   return {
     place,

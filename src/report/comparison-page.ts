@@ -207,14 +207,19 @@ function costs(report: ComparisonReport): Markup {
         decimal(m.rounds, 1),
         count(m.participations),
         bytesText(m.bytesDownPerClientRound),
-        html`${bytesText(m.bytesUpPerClientRound)}${typeof twoServer === 'number' ? html`<span class="note">${bytesText(twoServer)} to two servers</span>` : null}`,
-        m.clientCpuSecondsPerRound === 0 ? '0' : duration(m.clientCpuSecondsPerRound),
+        html`${bytesText(m.bytesUpPerClientRound)}${typeof twoServer === 'number' ? html`<span class="note"> (${bytesText(twoServer)} to two servers)</span>` : null}`,
+        secondsText(m.clientCpuSecondsPerRound),
         flopsText(m.clientFlopsPerRound),
-        m.serverCpuSeconds === 0 ? '0' : duration(m.serverCpuSeconds),
+        secondsText(m.serverCpuSeconds),
         count(m.llmTokens),
       ]
     }),
   )}</section>\n`
+}
+
+function secondsText(seconds: number): string {
+  if (seconds === 0) return '0'
+  return seconds < 1 ? `${decimal(seconds * 1000, seconds < 0.01 ? 1 : 0)} ms` : duration(seconds)
 }
 
 function tuning(report: ComparisonReport): Markup {
