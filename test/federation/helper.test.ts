@@ -1,9 +1,11 @@
 // The helper does not take the leader's word: terms, reports, sums, noise and keys are its own business, whatever is sent to it.
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Aes128Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { helperConnection } from '../../src/federation/aggregation/helper-connection.ts'
 import { clientIdentity } from '../../src/federation/client/identity.ts'
 import { sealReport, shareVote } from '../../src/federation/client/shares.ts'
 import { collectRound } from '../../src/federation/coordinator/collect.ts'
@@ -405,6 +407,20 @@ describe('who is asked, and who asks', () => {
     }
     expect((await put(header)).status).toBe(200)
     expect((await problemOf(await put(header))).code).toBe('replayed')
+  })
+
+  it('a coordinator that the helper’s config does not name hears so at once', async () => {
+    const { second, helper, folder } = await twoServers()
+    const stranger = helperConnection({
+      url: 'http://helper.test',
+      identity: helper,
+      keys: await openKeyRing(join(folder, 'stranger.json')),
+      fetch: (async (input, init) => second.fetch(new Request(input, init))) as typeof fetch,
+    })
+    await expect(stranger.refuse('a'.repeat(64))).rejects.toMatchObject({
+      message: 'the helper refused: the request has no valid signature of an enrolled client',
+      hint: expect.stringContaining('federation.leader.identity'),
+    })
   })
 
   it('an answer counts only if the helper signed it, for this request', async () => {
