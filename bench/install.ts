@@ -24,7 +24,10 @@ for (const omit of [['dev'], ['dev', 'optional']]) {
     await cp(join(root, name), join(folder, name))
   const start = performance.now()
   const flags = omit.map((kind) => `--omit=${kind}`)
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund', ...flags], { cwd: folder, stdio: 'ignore' })
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund', ...flags], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   const seconds = (performance.now() - start) / 1000
   const modules = join(folder, 'node_modules')
   const names = (await readdir(modules)).filter((name) => !name.startsWith('.'))
