@@ -7,8 +7,10 @@ import { loadConfig } from '../../src/config/load.ts'
 import { matrix } from '../../src/embeddings/matrix.ts'
 import { ownVoter } from '../../src/federation/client/own-vote.ts'
 import { decodeCandidates } from '../../src/federation/protocol/candidate-bytes.ts'
+import { reportSize } from '../../src/federation/protocol/report-bytes.ts'
 import { encodeVote, SALT_BYTES } from '../../src/federation/protocol/vote-bytes.ts'
 import { seededRandom } from '../../src/random.ts'
+import { multihotVdaf } from '../../src/vdaf/multihot-vdaf.ts'
 import { sentence } from '../run/workspace.ts'
 
 const N = 1024
@@ -60,6 +62,12 @@ describe('one client and round of PrE-Text at N = 1024', () => {
       expect(twoServerBytes(loaded.config, N)).toBeLessThanOrEqual(20_000)
     },
   )
+})
+
+it('a report for two servers is as long as the protocol says', async () => {
+  const set = ['histogram.vote=multihot', 'histogram.maxTextsPerClient=8']
+  const { config } = await loadConfig('configs/paper.yaml', { set })
+  expect(twoServerBytes(config, N)).toBe(reportSize(multihotVdaf({ length: N, maxWeight: 8 })))
 })
 
 describe('operations of a client', () => {
