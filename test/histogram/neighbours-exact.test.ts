@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { matrix } from '../../src/embeddings/matrix.ts'
+import { matrix, row } from '../../src/embeddings/matrix.ts'
 import { createExactNeighbours } from '../../src/histogram/exact.ts'
+import { checkedNorms } from '../../src/histogram/measure.ts'
+import { createFloatScorer, createInt8Scorer, exactScore } from '../../src/histogram/scoring.ts'
 import { bruteForce, clustered, neighboursContract } from './neighbours-contract.ts'
 
 neighboursContract('exact search', createExactNeighbours)
@@ -61,14 +63,49 @@ describe('exact search', () => {
     },
   )
 
-  it('works through queries in blocks', async () => {
-    // 4,194,304 scores a block: 900 queries of 5,000 candidates are two.
-    const candidates = clustered(5_000, 4, 9, 8)
-    const queries = clustered(900, 4, 9, 8, 1)
+  it('works through queries in blocks and candidates in parts', async () => {
+    // 1,024 queries are a block, 16,384 candidates a part: two of each.
+    const candidates = clustered(17_000, 4, 9, 8)
+    const queries = clustered(1_100, 4, 9, 8, 1)
     const neighbours = await createExactNeighbours(candidates, { distance: 'l2' })
-    const { indices } = await neighbours.nearest(queries, 1)
-    const last = matrix(1, 4, queries.values.slice(899 * 4))
-    expect(indices[899]).toBe(bruteForce(candidates, last, 1, 'l2')[0])
-    expect(indices[0]).toBe(bruteForce(candidates, matrix(1, 4, queries.values.slice(0, 4)), 1, 'l2')[0])
+    const { indices } = await neighbours.nearest(queries, 2)
+    for (const i of [0, 1_023, 1_024, 1_099]) {
+      const alone = matrix(1, 4, queries.values.slice(i * 4, i * 4 + 4))
+      expect([...indices.subarray(2 * i, 2 * i + 2)]).toEqual(bruteForce(candidates, alone, 2, 'l2'))
+    }
+    expect(indices.some((index) => index >= 16_384)).toBe(true)
+    await neighbours.dispose()
+  })
+})
+
+describe('scores', () => {
+  it.each(['l2', 'cosine'] as const)('are as near to the truth by %s as they say', async (distance) => {
+    const candidates = clustered(700, 96, 9, 11)
+    const queries = clustered(40, 96, 9, 11, 1)
+    const norms = checkedNorms(candidates, 'candidates')
+    const exact = exactScore(candidates, norms, distance)
+    const scorers = [
+      await createInt8Scorer(candidates, norms, distance, { levels: 127 }),
+      // For processors that would cut sums of larger numbers.
+      await createInt8Scorer(candidates, norms, distance, { levels: 63 }),
+      await createFloatScorer(candidates, norms, distance),
+    ]
+    const largest: number[] = []
+    for (const scorer of scorers) {
+      const { parts, errors } = await scorer.score(queries, 700)
+      let used = 0
+      parts[0]?.scores.forEach((score, at) => {
+        const i = Math.floor(at / 700)
+        const truth = exact.score(row(queries, i), Number(parts[0]?.indices[at]))
+        used = Math.max(used, Math.abs(score - truth) / (errors[i] as number))
+      })
+      largest.push(used)
+      await scorer.release()
+    }
+    // Worst cases are not met by chance, but the bounds are no phantasy either.
+    for (const used of largest) {
+      expect(used).toBeLessThan(1)
+      expect(used).toBeGreaterThan(0.001)
+    }
   })
 })
