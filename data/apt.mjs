@@ -66,10 +66,15 @@ export function openApt({ folder, suite, mirror = machineMirror(suite) }) {
     packages: () => list('_main_binary-amd64_Packages'),
     translation: () => list('_main_i18n_Translation-en'),
     release: () => list('_InRelease'),
+    /** Downloads several packages at once, for `unpack` to find. */
+    download(names) {
+      run('apt-get', [...options, 'download', ...names], join(folder, 'debs'))
+    },
     /** Downloads one package, checks it against the signed index, and unpacks it; returns the folder and the version. */
     unpack(name) {
-      run('apt-get', [...options, 'download', name], join(folder, 'debs'))
-      const deb = readdirSync(join(folder, 'debs')).find((file) => file.startsWith(`${name}_`))
+      const there = () => readdirSync(join(folder, 'debs')).find((file) => file.startsWith(`${name}_`))
+      if (!there()) run('apt-get', [...options, 'download', name], join(folder, 'debs'))
+      const deb = there()
       const into = join(folder, 'unpacked', name)
       mkdirSync(into, { recursive: true })
       run('dpkg-deb', ['-x', join(folder, 'debs', deb), into])
