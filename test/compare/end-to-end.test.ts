@@ -8,7 +8,7 @@ import { filesBelow } from '../run/workspace.ts'
 import { pretext, smallComparison } from './workspace.ts'
 
 describe('pretext compare', () => {
-  it('runs the arms of one config end to end, and does nothing twice', { timeout: 900_000 }, async () => {
+  it('runs the arms of one config end to end, and does nothing twice', { timeout: 1_800_000 }, async () => {
     const { file, out } = await smallComparison()
     const { code, stdout, stderr } = await pretext(['compare', file, '--json'])
     expect(stderr).not.toMatch(/^error/m)

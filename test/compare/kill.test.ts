@@ -7,7 +7,7 @@ import { pretext, smallComparison } from './workspace.ts'
 
 describe('kill -9', () => {
   it('in the start, in a run and in a training: the same command ends as if nothing was', {
-    timeout: 900_000,
+    timeout: 1_800_000,
   }, async () => {
     // A scripted language model: what is tested here is the going on, not the texts.
     const { file, out } = await smallComparison((content) => {
@@ -44,7 +44,7 @@ describe('kill -9', () => {
     expect(new Set(keys.map((line) => JSON.parse(line).key)).size).toBe(keys.length)
   })
 
-  it('leaves a part of other settings alone, and says so', { timeout: 900_000 }, async () => {
+  it('leaves a part of other settings alone, and says so', { timeout: 1_800_000 }, async () => {
     const { file } = await smallComparison((content) => {
       content.arms = { 'public-only': null }
     })
