@@ -255,6 +255,86 @@ describe('its policy', () => {
     expect(reasons[0]).toMatch(reason)
   })
 
+  const BOTH = ['trusted', 'two-server'] as const
+  const gone = 'the coordinator would see your vote; '
+  /** A coordinator that says of itself that nobody sees a vote. */
+  const pretender: typeof fetch = async (input, init) => {
+    const answer = await network(input, init)
+    if (!new Request(input, init).url.endsWith('/v1/task')) return answer
+    const identity = `ptx1_${'A'.repeat(91)}`
+    const aggregation = { mode: 'two-server', leader: identity, helper: identity, multiproof: false }
+    return Response.json({ ...((await answer.json()) as object), aggregation })
+  }
+
+  it.each([
+    ['was named', { helper: 'ptx1_named' }, false, network, `${gone}you named a second server`],
+    [
+      'was there in earlier rounds',
+      {},
+      true,
+      network,
+      `${gone}earlier rounds of this task had a second server`,
+    ],
+    [
+      'the task was shown with',
+      {},
+      false,
+      pretender,
+      `${gone}the task was shown to you as one of two servers`,
+    ],
+  ])('keeps to the second server that %s: no trusted round', async (_, change, pinned, fetch, reason) => {
+    await opened()
+    const state = memory()
+    const policy = { aggregation: BOTH, ...change }
+    const client = await enrolled(state, { policy, fetch })
+    if (pinned) await state.storage.set(`helper-${coordinator.task}`, 'ptx1_earlier')
+    const last = (await events(client.participate(own(1)))).at(-1)
+    expect(last).toMatchObject({ type: 'refused', reasons: [reason] })
+    expect(puts).toEqual([])
+    expect(state.charges).toEqual([])
+  })
+
+  it('who agrees to a trusted coordinator alone may go on with one', async () => {
+    await opened()
+    const state = memory()
+    const client = await enrolled(state)
+    await state.storage.set(`helper-${coordinator.task}`, 'ptx1_earlier')
+    expect(types(await events(client.participate(own(1), { rounds: 1 })))).toContain('voted')
+  })
+
+  it('holds for a vote that was kept and not sent yet', async () => {
+    await opened()
+    const state = memory()
+    const silent: typeof fetch = async (input, init) => {
+      if (init?.method === 'PUT') throw new Error('the process died here')
+      return network(input, init)
+    }
+    const stop = new AbortController()
+    const first = createFederatedClient({
+      server: 'http://coordinator.test/',
+      policy: POLICY,
+      embedder,
+      ...state,
+      clock,
+      fetch: silent,
+      signal: stop.signal,
+      onRetry: () => stop.abort(),
+    })
+    await first.enrol((await mintTokens(store, 1, 0))[0] as string)
+    clock.advance(300)
+    await expect(events(first.participate(own(1)))).rejects.toThrow()
+    expect(state.charges).toHaveLength(1)
+    const stricter = clientWith(state, { policy: { aggregation: ['two-server'] } })
+    expect((await events(stricter.participate(own(1)))).at(-1)).toMatchObject({
+      type: 'refused',
+      reasons: ['its aggregation is trusted; you agreed to two-server'],
+    })
+    expect(puts).toEqual([])
+    await events(clientWith(state).participate(own(1), { rounds: 1 }))
+    expect(puts).toHaveLength(1)
+    expect(state.charges).toHaveLength(1)
+  })
+
   it('counts what was spent before, over all rounds', async () => {
     const state = memory()
     const client = await enrolled(state, { policy: { epsilon: 3.3 } })

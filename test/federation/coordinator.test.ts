@@ -341,6 +341,27 @@ describe('a round', () => {
     )
   })
 
+  it('votes of a refused round are wiped even where a crash came in between', async () => {
+    const { hash, closed } = await opened({ attempts: 2 })
+    closed.catch(() => {})
+    const forgetVotes = store.forgetVotes
+    store.forgetVotes = async () => {
+      throw new Error('the process died here')
+    }
+    await put(hash, one(), voteFor(1))
+    clock.advance(60_000)
+    await expect(closed).rejects.toThrow('died here')
+    store.forgetVotes = forgetVotes
+    const bodies = async () => {
+      const found = []
+      for await (const body of store.votes(hash)) found.push(body.length)
+      return found
+    }
+    expect(await bodies()).not.toEqual([0])
+    await openedRound(coordinator, exampleTerms({ attempts: 2 }))
+    expect(await bodies()).toEqual([0])
+  })
+
   it('with a target closes when it is reached, and gives seats to 1.3 times as many', async () => {
     const { hash, closed } = await opened({ cohort: { minimum: 2, target: 3, seats: 4 } })
     const seat = (who: Identity) =>

@@ -73,14 +73,17 @@ export async function openBrowserState(options: BrowserStateOptions = {}): Promi
       charged: async () => (await charges()).map(({ mechanism }) => mechanism),
       has: async (task, release) =>
         (await read('charges', (objects) => objects.getKey([task, release]))) !== undefined,
-      charge: (task, release, mechanism) =>
-        change('charges', (objects) => {
+      async charge(task, release, mechanism) {
+        await change('charges', (objects) => {
           const known = objects.getKey([task, release])
           known.onsuccess = () => {
             if (known.result === undefined)
               objects.add({ task, release, mechanism, at: now() } satisfies Charge)
           }
-        }),
+        })
+        const kept = await read<Charge>('charges', (objects) => objects.get([task, release]))
+        if (JSON.stringify(kept.mechanism) !== JSON.stringify(mechanism)) throw otherNoise()
+      },
     },
     charges,
     names: async () => (await read('values', (objects) => objects.getAllKeys())).map(String),
@@ -119,6 +122,13 @@ function notKept(error: DOMException | null): PretextError {
       hint: 'free some space, and do not use a private window: the record of what you spent must last',
     },
   )
+}
+
+function otherNoise(): PretextError {
+  return new PretextError('this round was charged with other noise before', {
+    code: 'ledger',
+    hint: 'nothing of it was sent; ask the operator why the same round has two guarantees',
+  })
 }
 
 /** Held until the given function is called, or the tab is gone. */

@@ -115,11 +115,15 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
   })
   const embedderHash = embedderIdentityHash(embedder.identity)
 
+  /** What whoever takes part was told: a coordinator that said once that there are two servers is held to it. */
+  let shown: Manifest['aggregation']['mode'] = 'trusted'
+
   const task = async (): Promise<Task> => {
     const answer = await connection.call({ method: 'GET', path: '/v1/task' })
     if (!answer.ok) throw refusedError(answer.problem)
     const found = understood(answer.bytes, TaskSchema)
     connection.setClockOffset(found.time - clock.now())
+    if (found.aggregation.mode === 'two-server') shown = 'two-server'
     return found
   }
   const spent = async () => epsilonOf(await ledger.charged(), policy.delta)
@@ -161,20 +165,19 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
     let upload: Upload | undefined =
       kept?.upload === undefined ? undefined : { bytes: kept.upload, shares: kept.shares }
     const { aggregation } = manifest
+    // What was kept is held against the policy too: its owner may agree to less by now.
+    const charged = await ledger.has(taskId, releaseOf(manifest))
+    const spend = charged
+      ? { before: await spent(), after: await spent() }
+      : spendWith(await ledger.charged(), manifest, policy.delta)
+    const helper = await pinnedHelper(storage, taskId)
+    const checks = checksOf(manifest, policy, { task: taskId, embedderHash, spend, helper, shown })
+    const reasons = checks.flatMap(({ objection }) => (objection === undefined ? [] : [objection]))
+    if (reasons.length > 0) {
+      yield { type: 'refused', manifest, reasons, checks }
+      return
+    }
     if (upload === undefined) {
-      const charged = (await ledger.has(taskId, releaseOf(manifest))) ? [] : [mechanismOf(manifest)]
-      const before = await ledger.charged()
-      const spend =
-        charged.length === 0
-          ? { before: await spent(), after: await spent() }
-          : spendWith(before, manifest, policy.delta)
-      const helper = await pinnedHelper(storage, taskId)
-      const checks = checksOf(manifest, policy, { task: taskId, embedderHash, spend, helper })
-      const reasons = checks.flatMap(({ objection }) => (objection === undefined ? [] : [objection]))
-      if (reasons.length > 0) {
-        yield { type: 'refused', manifest, reasons, checks }
-        return
-      }
       yield { type: 'round', manifest, spend, checks }
       const seat =
         manifest.cohort.seats === null ? undefined : await takeSeat(connection, hash, identity, taskId)

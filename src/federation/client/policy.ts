@@ -59,6 +59,8 @@ export function checksOf(
     readonly spend: Spend
     /** The helper of earlier rounds of this task. */
     readonly helper?: string | undefined
+    /** `two-server` where the coordinator said so of the task. */
+    readonly shown?: Manifest['aggregation']['mode']
   },
 ): Check[] {
   const { noise, cohort, aggregation, vote, task, embedderHash, embedder } = manifest
@@ -81,7 +83,7 @@ export function checksOf(
     ),
     ...(aggregation.mode === 'two-server'
       ? [helperCheck(aggregation.helper, policy.helper, own.helper)]
-      : []),
+      : secondServerGone(policy, own)),
     check(
       `nothing is released with fewer than ${cohort.minimum} clients`,
       cohort.minimum >= policy.minimumCohort,
@@ -128,6 +130,26 @@ function helperCheck(asked: string, named: string | undefined, known: string | u
     expected === undefined || asked === expected,
     `its second server is ${theirs}; it was ${own} before`,
   )
+}
+
+/** A task of two servers does not become one in which the coordinator sees votes, unless that alone is agreed to. */
+function secondServerGone(
+  { aggregation, helper }: ClientPolicy,
+  own: { readonly helper?: string | undefined; readonly shown?: string },
+): Check[] {
+  if (!aggregation.includes('trusted')) return []
+  const either = aggregation.includes('two-server')
+  const expected =
+    helper !== undefined
+      ? 'you named a second server'
+      : either && own.helper !== undefined
+        ? 'earlier rounds of this task had a second server'
+        : either && own.shown === 'two-server'
+          ? 'the task was shown to you as one of two servers'
+          : undefined
+  return expected === undefined
+    ? []
+    : [check('no second server was asked for', false, `the coordinator would see your vote; ${expected}`)]
 }
 
 function check(what: string, fine: boolean, objection: string): Check {

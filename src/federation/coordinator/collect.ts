@@ -43,6 +43,8 @@ export async function collectRound(
     const known = (await store.rounds(terms.run)).filter((round) => round.number === terms.round)
     const last = known.at(-1)
     const again = last === undefined || last.state === 'refused'
+    // Once more: a crash may have come between the refusal and this.
+    if (last?.state === 'refused') await store.forgetVotes(last.manifest)
     const attempt = (last?.attempt ?? 0) + 1
     if (again && attempt > terms.attempts) throw tooFew(terms)
     const round = again ? await openRound(coordinator, terms, attempt) : last
