@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { isText as isNote } from '../../data/changes/parse.mjs'
 import { isBoilerplate, isText } from '../../data/debian/parse.mjs'
 import { isPassage } from '../../data/public/parse.mjs'
 import { markdown, readRows } from '../../data/stats.mjs'
@@ -51,6 +52,31 @@ describe('data/debian', () => {
   it('has texts of 15 to 120 words without addresses, hosts or boilerplate', () => {
     expect(all.filter((row) => !isText(row.text ?? '') || isBoilerplate(row.text ?? ''))).toEqual([])
     expect(all.filter((row) => /@|:\/\//.test(row.text ?? ''))).toEqual([])
+  })
+})
+
+describe('data/changes', () => {
+  const clients = readRows(at('changes/clients.jsonl'))
+  const heldOut = readRows(at('changes/heldout.jsonl'))
+  const all = [...clients, ...heldOut]
+  const idsOf = (rows: typeof all) => counts(rows.map((row) => row.client ?? ''))
+
+  it('is at most 350 kB, with at most 4 texts of each client', () => {
+    expect(bytesBelow('changes')).toBeLessThanOrEqual(350_000)
+    expect(idsOf(clients).size).toBe(372)
+    expect(idsOf(heldOut).size).toBe(66)
+    expect(Math.max(...idsOf(all).values())).toBeLessThanOrEqual(4)
+  })
+
+  it('shares no client and no text between the two, and has numbers for names', () => {
+    const training = idsOf(clients)
+    expect([...idsOf(heldOut).keys()].filter((id) => training.has(id))).toEqual([])
+    expect(new Set(all.map((row) => row.text?.toLowerCase())).size).toBe(all.length)
+    expect(all.filter((row) => !/^m\d{4}$/.test(row.client ?? ''))).toEqual([])
+  })
+
+  it('has texts of 12 to 80 words without addresses or thanks', () => {
+    expect(all.filter((row) => !isNote(row.text ?? ''))).toEqual([])
   })
 })
 
