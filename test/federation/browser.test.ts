@@ -309,6 +309,9 @@ describe.skipIf(!found)(
        await Promise.all([1, 2, 3].map(() => state.ledger.charge('task', 'round-1', gaussian)))
        await state.ledger.charge('task', 'round-2', gaussian)`,
       )
+      const less = `{ type: 'gaussian', noiseMultiplier: 1 }`
+      const refused = `state.ledger.charge('task', 'round-1', ${less}).then(() => 'charged', (error) => error.message)`
+      expect(await inPage(page, `return ${refused}`)).toBe('this round was charged with other noise before')
       const other = await context.newPage()
       await other.goto(`${served.url}/join`)
       await other

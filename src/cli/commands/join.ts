@@ -167,11 +167,21 @@ export const joinCommand = defineCommand({
           let votes = 0
           let waiting = false
           let epsilon = 0
+          let helper: string | undefined
           for await (const event of client.participate(
             own,
             args.rounds === undefined ? {} : { rounds: args.rounds },
           )) {
             const line = lineFor(event, args.delta)
+            if (event.type === 'round' && event.manifest.aggregation.mode === 'two-server') {
+              // Whoever can name the second server can be both: it is shown whole, to be compared.
+              const { helper: second } = event.manifest.aggregation
+              if (second !== helper)
+                output.info(
+                  `second server ${second}: ${args.helper === undefined ? 'compare it with what its operator publishes; --helper holds the coordinator to it' : 'the one that you named'}`,
+                )
+              helper = second
+            }
             if (line !== undefined) output.info(line)
             if (event.type === 'waiting' && !waiting)
               output.info('waiting for the next round; stop with Ctrl-C, nothing is lost')
