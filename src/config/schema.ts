@@ -274,6 +274,12 @@ const Federation = z
       .boolean()
       .default(false)
       .describe('two-server: three proofs over Field64 in place of one over Field128; 0.6 of the bytes'),
+    noise: z
+      .enum(['full', 'half'])
+      .default('full')
+      .describe(
+        'two-server: full: each server adds all of the noise, so that epsilon holds against either; half: each adds half of its variance, where both are trusted not to look',
+      ),
     verifiers: z
       .int()
       .min(0)

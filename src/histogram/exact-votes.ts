@@ -5,11 +5,20 @@
 // here whatever clipped it, and integer addition commutes: the sum cannot tell in which order, or from which client, votes
 // came (floating-point sums can, and their sensitivity is larger than it seems: Casacuberta et al., CCS 2022).
 import { inspect } from 'node:util'
+import type { NoiseOfEach } from '../privacy/two-parties.ts'
 import type { VoteBound } from './bound.ts'
 import { squaredNorm, type Vote } from './clip.ts'
 
 const sums = new WeakMap<ExactVotes, BigInt64Array>()
-const noiseInside = new WeakMap<ExactVotes, number>()
+const noiseInside = new WeakMap<ExactVotes, NoiseInside>()
+
+/** The noise that a second server added before. */
+export interface NoiseInside {
+  /** Its standard deviation in grid steps: only told, never counted on. */
+  readonly sigma: number
+  /** How much of the noise each of the two adds. */
+  readonly each: NoiseOfEach
+}
 
 export class ExactVotes {
   readonly candidates: number
@@ -56,19 +65,18 @@ export class ExactVotes {
 
 /**
  * A sum whose votes nobody saw one by one, because a proof held each of them to the bound: what two servers put together
- * (federation/aggregation/two-server.ts alone; a test holds it). The second server's noise is in it already; `sigma` is its
- * standard deviation in grid steps, and is only told, never counted on.
+ * (federation/aggregation/two-server.ts alone; a test holds it). The second server's noise is in it already.
  */
-export function provenVotes(bound: VoteBound, sum: readonly bigint[], sigma: number): ExactVotes {
+export function provenVotes(bound: VoteBound, sum: readonly bigint[], noise: NoiseInside): ExactVotes {
   const votes = new ExactVotes(sum.length, bound, false)
   sums.set(votes, BigInt64Array.from(sum))
-  noiseInside.set(votes, sigma)
+  noiseInside.set(votes, noise)
   return votes
 }
 
-/** Standard deviation of the noise that a second server added before, in grid steps; 0 without one. */
-export function sigmaInside(votes: ExactVotes): number {
-  return noiseInside.get(votes) ?? 0
+/** Of one server alone: no noise before, and all of it to add. */
+export function noiseBefore(votes: ExactVotes): NoiseInside {
+  return noiseInside.get(votes) ?? { sigma: 0, each: 'full' }
 }
 
 /** For addNoise alone (a test holds that nothing else imports it). */

@@ -8,8 +8,9 @@ import { PretextError } from '../errors.ts'
 import type { ReleaseEvent } from '../privacy/events.ts'
 import type { PrivateRandom } from '../privacy/private-random.ts'
 import { rationalAtLeast, roundedGaussian } from '../privacy/rounded-gaussian.ts'
+import { multiplierOfEach, type NoiseOfEach, SMALLEST_HALF_SIGMA } from '../privacy/two-parties.ts'
 import { boundInVotes, type VoteBound } from './bound.ts'
-import { type ExactVotes, exactSums, sigmaInside } from './exact-votes.ts'
+import { type ExactVotes, exactSums, noiseBefore } from './exact-votes.ts'
 
 declare const noisy: unique symbol
 
@@ -44,6 +45,27 @@ export function sigmaInSteps(noiseMultiplier: number, sensitivityFactor: number,
 }
 
 /**
+ * sigma of what one of two servers adds, in grid steps, where `noiseMultiplier` is promised to those who see the noise of both.
+ * Throws PretextError `config` where halves would be too small to count together.
+ */
+export function sigmaOfEach(
+  noiseMultiplier: number,
+  sensitivityFactor: number,
+  bound: VoteBound,
+  each: NoiseOfEach,
+) {
+  const sigma = sigmaInSteps(multiplierOfEach(noiseMultiplier, each), sensitivityFactor, bound)
+  const steps = Number(sigma.numerator) / Number(sigma.denominator)
+  if (each === 'half' && !(steps >= SMALLEST_HALF_SIGMA)) {
+    throw new PretextError(
+      `expected halves of the noise of at least ${SMALLEST_HALF_SIGMA} steps each, got ${steps.toPrecision(4)}`,
+      { code: 'config', hint: 'nothing was charged; set federation.noise: full' },
+    )
+  }
+  return sigma
+}
+
+/**
  * Adds exact rounded Gaussian noise to every candidate's sum. The whole noise vector is drawn first, so that the time of
  * drawing tells nothing of the sum. `exact` (no noise) is refused unless the votes come from simulation texts.
  */
@@ -58,13 +80,14 @@ export function addNoise(
     if (!votes.simulation) throw new Error('votes of private texts are never released without noise')
     return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })
   }
-  const sigma = sigmaInSteps(mechanism.noiseMultiplier, sensitivityFactor, bound)
+  const before = noiseBefore(votes)
+  const sigma = sigmaOfEach(mechanism.noiseMultiplier, sensitivityFactor, bound, before.each)
   const noise = Array.from({ length: candidates }, () => roundedGaussian(sigma, random))
   const sums = exactSums(votes)
   return brand({
     steps: noise.map((z, i) => Number(z + (sums[i] as bigint))),
     gridSteps: bound.steps,
-    sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), sigmaInside(votes)),
+    sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before.sigma),
   })
 }
 

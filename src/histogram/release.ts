@@ -5,8 +5,8 @@ import type { ReleaseEvent } from '../privacy/events.ts'
 import type { Charge, LedgerTerms } from '../privacy/ledger.ts'
 import { type PrivateRandom, systemRandom } from '../privacy/private-random.ts'
 import { sensitivityFactor } from '../privacy/units.ts'
-import type { ExactVotes } from './exact-votes.ts'
-import { addNoise, type NoisyHistogram, noisyHistogramFrom, sigmaInSteps } from './noise.ts'
+import { type ExactVotes, noiseBefore } from './exact-votes.ts'
+import { addNoise, type NoisyHistogram, noisyHistogramFrom, sigmaOfEach } from './noise.ts'
 import { noRelease, releaseOnce } from './release-once.ts'
 
 const Release = z.strictObject({
@@ -60,7 +60,8 @@ export async function releaseHistogram(
     async prepare() {
       const votes = await options.count()
       // Noise that cannot be drawn is refused while nothing has been paid.
-      if (mechanism.type === 'gaussian') sigmaInSteps(mechanism.noiseMultiplier, factor, votes.bound)
+      if (mechanism.type === 'gaussian')
+        sigmaOfEach(mechanism.noiseMultiplier, factor, votes.bound, noiseBefore(votes).each)
       return ({ entry, repeated }) => {
         const histogram = addNoise(votes, mechanism, factor, options.random ?? systemRandom())
         const file: ReleaseFile = {

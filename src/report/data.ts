@@ -79,6 +79,8 @@ export interface RunReport {
     readonly redrawn: number
     readonly accountant: string
     readonly aggregation: 'trusted' | 'two-server'
+    /** Where two servers add half of the noise each: against one of them. */
+    readonly epsilonOfOneServer?: number
     /** Everything this data set has spent so far by its ledger, over all runs. */
     readonly dataset: { readonly epsilon: number; readonly releases: number; readonly runs: number }
     readonly notCovered: readonly string[]

@@ -79,6 +79,15 @@ export function privacyStatement(report: RunReport): PrivacyStatement {
       },
       { term: 'Accountant', value: privacy.accountant },
       { term: 'Who saw single votes', ...AGGREGATION[privacy.aggregation] },
+      ...(privacy.epsilonOfOneServer === undefined
+        ? []
+        : [
+            {
+              term: 'Against one of the two servers',
+              value: `ε = ${epsilonText(privacy.epsilonOfOneServer)} at δ = ${delta}`,
+              note: 'Each added half of the noise and knows its own half.',
+            },
+          ]),
       {
         term: 'Data set, all runs',
         value: `ε = ${epsilonText(privacy.dataset.epsilon)} at δ = ${delta}`,

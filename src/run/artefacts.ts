@@ -131,6 +131,9 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
       redrawn: await countRedrawn(task),
       accountant: ACCOUNTANT,
       aggregation: config.federation?.mode ?? 'trusted',
+      ...(config.federation?.mode === 'two-server' && config.federation.noise === 'half'
+        ? { epsilonOfOneServer: noise.epsilonOfOne('half') }
+        : {}),
       dataset: {
         epsilon: spentEpsilon(charges, privacy.delta),
         releases: charges.length,

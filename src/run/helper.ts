@@ -21,7 +21,7 @@ import { federationOf } from './coordinator.ts'
 import { agreedBefore, type FederatedConfig } from './federated-votes.ts'
 import { planNoise } from './noise.ts'
 import { pageEmbedder } from './page-embedder.ts'
-import { helperFolder, openVerifiers, otherIdentity } from './two-server.ts'
+import { helperFolder, noiseOfServers, openVerifiers, otherIdentity } from './two-server.ts'
 
 export interface OpenHelper extends Listening {
   readonly identity: AggregatorIdentity
@@ -120,6 +120,7 @@ async function agreedTerms(
       leader: leader.text,
       helper: helper.text,
       multiproof: federation.multiproof,
+      noise: noiseOfServers(loaded),
     },
   }
 }
@@ -128,9 +129,10 @@ async function agreedTerms(
 const MARGIN = 1 + 1e-9
 
 /** What the helper's ledger holds the leader to: its operator's budget, or else one run of this config. */
-function helperTerms({ config }: LoadedConfig): LedgerTerms {
-  const { data, privacy } = config
-  const oneRun = { epsilon: planNoise(config).epsilon * MARGIN, delta: privacy.delta }
+function helperTerms(loaded: LoadedConfig): LedgerTerms {
+  const { data, privacy } = loaded.config
+  const { noise } = federationOf(loaded)
+  const oneRun = { epsilon: planNoise(loaded.config).epsilonOfOne(noise) * MARGIN, delta: privacy.delta }
   return {
     dataset: data.dataset,
     unit: privacy.unit,

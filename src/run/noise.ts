@@ -4,6 +4,7 @@ import { PretextError } from '../errors.ts'
 import { epsilonOf } from '../privacy/accountant.ts'
 import { calibrateNoise } from '../privacy/calibration.ts'
 import type { ReleaseEvent } from '../privacy/events.ts'
+import { multiplierOfEach, type NoiseOfEach } from '../privacy/two-parties.ts'
 import { type Adjacency, sensitivityFactor } from '../privacy/units.ts'
 
 /** Beyond this the noise is smaller than what it should hide, and exact votes would come out in effect. */
@@ -17,6 +18,8 @@ export interface NoisePlan {
   readonly epsilon: number
   /** Cumulative epsilon after the first `releases` of them. */
   readonly epsilonAfter: (releases: number) => number
+  /** Of the whole run, against one of two servers that knows its own noise. */
+  readonly epsilonOfOne: (each: NoiseOfEach) => number
   /** The same noise, read under the other adjacency. */
   readonly other: { readonly adjacency: Adjacency; readonly epsilon: number }
 }
@@ -64,6 +67,7 @@ export function planNoise(config: Pick<Config, 'data' | 'privacy' | 'evolution'>
     releases,
     epsilon: epsilonAfter(releases),
     epsilonAfter: (count) => epsilonAfter(count),
+    epsilonOfOne: (each) => epsilonAfter(releases, multiplierOfEach(1, each)),
     other: { adjacency, epsilon: epsilonAfter(releases, scale) },
   }
 }

@@ -80,7 +80,7 @@ export async function planRun(loaded: LoadedConfig): Promise<Plan> {
         : noise.mechanism.noiseMultiplier *
           bound *
           sensitivityFactor(config.privacy.adjacency, 'non-negative') *
-          (config.federation?.mode === 'two-server' ? Math.SQRT2 : 1),
+          (config.federation?.mode === 'two-server' && config.federation.noise === 'full' ? Math.SQRT2 : 1),
     stages,
     calls,
     promptTokens,

@@ -12,7 +12,13 @@ import type { Store } from '../federation/stores/store.ts'
 import { openKeyRing } from '../federation/verification/aggregator-keys.ts'
 import { ownThread, type Verifiers } from '../federation/verification/verifiers.ts'
 import { workerVerifiers } from '../federation/verification/worker-verifiers.ts'
+import { voteBound } from '../histogram/bound.ts'
+import { sigmaOfEach } from '../histogram/noise.ts'
+import type { NoiseOfEach } from '../privacy/two-parties.ts'
+import { sensitivityFactor } from '../privacy/units.ts'
 import { federationOf } from './coordinator.ts'
+import { voteOptions } from './local-steps.ts'
+import { planNoise } from './noise.ts'
 
 const MOST_THREADS = 4
 
@@ -53,6 +59,17 @@ export function otherIdentity(
   return parseIdentity(text)
 }
 
+/** How much noise each server adds. Throws PretextError `config` where halves would be too small to count together. */
+export function noiseOfServers(loaded: LoadedConfig): NoiseOfEach {
+  const { histogram, privacy } = loaded.config
+  const { noise } = federationOf(loaded)
+  const { mechanism } = planNoise(loaded.config)
+  const factor = sensitivityFactor(privacy.adjacency, 'non-negative')
+  const bound = voteBound(voteOptions({ histogram, privacy }))
+  if (mechanism.type === 'gaussian') sigmaOfEach(mechanism.noiseMultiplier, factor, bound, noise)
+  return noise
+}
+
 export function openVerifiers(loaded: LoadedConfig): Verifiers {
   const threads = federationOf(loaded).verifiers ?? Math.min(MOST_THREADS, availableParallelism())
   return threads === 0 ? ownThread() : workerVerifiers(threads)
@@ -88,6 +105,7 @@ export async function openTwoServer(
     helperIdentity,
     verifiers,
     multiproof,
+    noise: noiseOfServers(loaded),
   })
   return {
     aggregation,

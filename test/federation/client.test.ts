@@ -262,7 +262,13 @@ describe('its policy', () => {
     const answer = await network(input, init)
     if (!new Request(input, init).url.endsWith('/v1/task')) return answer
     const identity = `ptx1_${'A'.repeat(91)}`
-    const aggregation = { mode: 'two-server', leader: identity, helper: identity, multiproof: false }
+    const aggregation = {
+      mode: 'two-server',
+      leader: identity,
+      helper: identity,
+      multiproof: false,
+      noise: 'full',
+    }
     return Response.json({ ...((await answer.json()) as object), aggregation })
   }
 

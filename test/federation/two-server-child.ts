@@ -73,7 +73,13 @@ if (role === 'helper') {
       vote: votes,
       noise,
       cohort,
-      aggregation: { mode: 'two-server', leader: leader.text, helper: helper.text, multiproof },
+      aggregation: {
+        mode: 'two-server',
+        leader: leader.text,
+        helper: helper.text,
+        multiproof,
+        noise: 'full',
+      },
     },
     verifiers,
     releases: join(folder, 'shares'),
@@ -98,6 +104,7 @@ if (role === 'helper') {
     helperIdentity: helper,
     verifiers,
     multiproof,
+    noise: 'full',
     jobSize: options.jobSize,
   })
   const coordinator = await exampleCoordinator(store, { aggregation, publicCohort: true })

@@ -4,14 +4,16 @@ import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { sumVotes, trustedAggregation } from '../../src/federation/aggregation/trusted.ts'
+import { mechanismOf } from '../../src/federation/client/policy.ts'
 import { collectRound, publishRelease } from '../../src/federation/coordinator/collect.ts'
+import type { Manifest } from '../../src/federation/protocol/manifest.ts'
 import { encodeVote } from '../../src/federation/protocol/vote-bytes.ts'
 import { exactSums } from '../../src/histogram/exact-votes.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 import { seededRandom } from '../../src/random.ts'
 import { planRun } from '../../src/run/plan.ts'
 import { sentence } from '../run/workspace.ts'
-import { enrolAll, exampleManifest, openedRound } from './example.ts'
+import { enrolAll, exampleManifest, exampleTerms, openedRound } from './example.ts'
 import { enrolledClient, exactSum, MULTIHOT, reportOf, twoServers, upload } from './two-servers.ts'
 
 const own = (n: number) => ({ texts: Array.from({ length: 3 }, (_, i) => sentence(1000 + n * 10 + i)) })
@@ -46,6 +48,59 @@ describe('a round of two servers', () => {
     expect(await servers.rounds.store.results(hash)).toEqual([])
     for await (const left of store.votes(hash)) expect(left).toHaveLength(0)
     expect(await readdir(join(servers.folder, 'helper', 'releases'))).toEqual([`${hash}.json`])
+  })
+
+  it('with half of the noise from each: the release has all of it, and each ledger says what its own half is worth', async () => {
+    const cohort = { minimum: 2, target: 3, seats: 3 }
+    const noise = { ...exampleTerms({}).noise, noiseMultiplier: 4 }
+    const servers = await twoServers({ noise: 'half', terms: { cohort, noise } })
+    const { coordinator, release, folder } = servers
+    const { hash, closed } = await openedRound(coordinator, servers.terms)
+    const objections: string[] = []
+    for (let n = 0; n < 3; n++) {
+      const client = await enrolledClient(servers)
+      for await (const event of client.participate(own(n), { rounds: 1 })) objections.push(event.type)
+    }
+    expect(objections.filter((type) => type === 'voted')).toHaveLength(3)
+    const exact = await exactSum(servers, await closed.then((round) => round.hash))
+    const mechanism = { type: 'gaussian', noiseMultiplier: 4 } as const
+    const { histogram } = await coordinator.aggregation.release(await closed, {
+      ...release,
+      charge: { ...release.charge, mechanism },
+    })
+    // 4 x sqrt(4) votes in all, as one server alone would add.
+    expect(histogram.sigma).toBeGreaterThanOrEqual(8)
+    expect(histogram.sigma).toBeCloseTo(8, 2)
+    for (const [i, steps] of histogram.steps.entries())
+      expect(Math.abs(steps - (exact[i] as number))).toBeLessThan(80)
+    const charged = async (who: string) =>
+      chargesIn(await readLedger(join(folder, who, 'ledger.jsonl'))).map((entry) => entry.mechanism)
+    expect(await charged('leader')).toEqual([mechanism])
+    expect(await charged('helper')).toEqual([
+      { type: 'gaussian', noiseMultiplier: expect.closeTo(4 / Math.SQRT2, 9) },
+    ])
+    // What a client pays is what the server that sees most of it sees.
+    const manifest = (await coordinator.manifest(hash)) as Manifest
+    expect(mechanismOf(manifest)).toEqual({
+      type: 'gaussian',
+      noiseMultiplier: expect.closeTo(4 / Math.SQRT2, 9),
+    })
+  })
+
+  it('halves that are too small to count together are refused before anything is charged', async () => {
+    const servers = await twoServers({
+      noise: 'half',
+      terms: { cohort: { minimum: 2, target: 2, seats: 2 } },
+    })
+    const { coordinator, release, folder } = servers
+    const { closed } = await openedRound(coordinator, servers.terms)
+    for (let n = 0; n < 2; n++)
+      for await (const { type } of (await enrolledClient(servers)).participate(own(n), { rounds: 1 }))
+        expect(type).not.toBe('refused')
+    // 2 x sqrt(4) / sqrt(2) = 2.83 votes; the helper says no first.
+    await expect(coordinator.aggregation.release(await closed, release)).rejects.toThrow('the helper')
+    for (const who of ['leader', 'helper'])
+      expect(chargesIn(await readLedger(join(folder, who, 'ledger.jsonl')))).toEqual([])
   })
 
   it.each([false, true])(

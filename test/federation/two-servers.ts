@@ -31,6 +31,7 @@ import { openKeyRing } from '../../src/federation/verification/aggregator-keys.t
 import { ownThread } from '../../src/federation/verification/verifiers.ts'
 import type { MechanismEvent } from '../../src/privacy/events.ts'
 import type { LedgerTerms } from '../../src/privacy/ledger.ts'
+import type { NoiseOfEach } from '../../src/privacy/two-parties.ts'
 import { client, embedder, exampleCoordinator, exampleTerms, signedRequest } from './example.ts'
 
 export const LEDGER_TERMS: LedgerTerms = { dataset: 'example', unit: 'client', adjacency: 'add-remove' }
@@ -42,6 +43,7 @@ export interface TwoServersOptions {
   readonly folder?: string
   readonly clock?: Clock
   readonly multiproof?: boolean
+  readonly noise?: NoiseOfEach
   readonly jobSize?: number
   readonly terms?: Partial<RoundTerms>
   readonly agreed?: Partial<AgreedTerms>
@@ -57,7 +59,7 @@ export interface TwoServersOptions {
 
 export async function twoServers(options: TwoServersOptions = {}) {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'two-servers-')))
-  const { clock = systemClock, multiproof = false } = options
+  const { clock = systemClock, multiproof = false, noise = 'full' } = options
   const leaderKeyFile = join(folder, 'leader', 'identity.json')
   const helperKeyFile = join(folder, 'helper', 'identity.json')
   const leaderKeys = await openKeyRing(leaderKeyFile)
@@ -74,7 +76,7 @@ export async function twoServers(options: TwoServersOptions = {}) {
     vote: terms.vote,
     noise: terms.noise,
     cohort: terms.cohort,
-    aggregation: { mode: 'two-server', leader: leader.text, helper: helper.text, multiproof },
+    aggregation: { mode: 'two-server', leader: leader.text, helper: helper.text, multiproof, noise },
     ...options.agreed,
   }
   const rounds = helperRounds({
@@ -113,6 +115,7 @@ export async function twoServers(options: TwoServersOptions = {}) {
     helperIdentity: helper,
     verifiers: ownThread(),
     multiproof,
+    noise,
     clock,
     ...(options.jobSize === undefined ? {} : { jobSize: options.jobSize }),
   })

@@ -26,6 +26,7 @@ const REASONS: Record<string, string> = {
   'histogram/clip.ts integerSqrt': 'a first guess, which integer comparisons then correct',
   'histogram/clip.ts clip': 'the public bound as the length of a list, exact below 2^53',
   'histogram/noise.ts sigmaInSteps': 'of public parameters alone, rounded toward more noise',
+  'histogram/noise.ts sigmaOfEach': 'the public sigma as a number, to refuse one that is too small',
   'histogram/noise.ts addNoise':
     'the noised sum as a number, after the noise (rounding above 2^53 would be post-processing), sigma, which is public, and simulations without noise',
   'histogram/noise.ts noisyVotes': 'after the release',
@@ -50,7 +51,7 @@ describe('from the clipped vote to the release', () => {
     expect([...new Set(lines)]).toEqual([
       'return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })',
       'steps: noise.map((z, i) => Number(z + (sums[i] as bigint))),',
-      'sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), sigmaInside(votes)),',
+      'sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before.sigma),',
     ])
   })
 

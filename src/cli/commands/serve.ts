@@ -55,6 +55,7 @@ export const serveCommand = defineCommand({
   async handler(args) {
     const { loadConfig } = await import('../../config/load.ts')
     const { federationOf, openCoordinator } = await import('../../run/coordinator.ts')
+    const { planNoise } = await import('../../run/noise.ts')
     const loaded = await loadConfig(args.config, args.set === undefined ? {} : { set: args.set })
     const federation = federationOf(loaded)
     const output = outputOf(args)
@@ -79,7 +80,9 @@ export const serveCommand = defineCommand({
         output.info(`${aggregation.terms.mode} aggregation: ${aggregation.whoSeesAVote}`)
         if (aggregation.terms.mode === 'two-server') {
           output.info(
-            `each of the two servers adds noise for epsilon ${number(privacy.epsilon)}: it holds against either of them, and everybody else sees the noise of both`,
+            aggregation.terms.noise === 'full'
+              ? `each of the two servers adds noise for epsilon ${number(privacy.epsilon)}: it holds against either of them, and everybody else sees the noise of both`
+              : `the two servers together add noise for epsilon ${number(privacy.epsilon)}; against either of them, which knows its own half, it is ${number(planNoise(loaded.config).epsilonOfOne('half'))}: both must be trusted not to look`,
           )
         }
         if (federation.tls === undefined && !['127.0.0.1', '::1', 'localhost'].includes(federation.host))

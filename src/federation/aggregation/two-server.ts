@@ -2,17 +2,19 @@
 // other; together they check the proofs and add up, and only sums are put together, after the helper added its noise.
 //
 // Why this is private: a share alone is uniformly random, so what the leader knows of the others' votes is the sum plus the
-// helper's Gaussian noise of the full multiplier, and what it releases has its own noise of the full multiplier on top.
+// helper's Gaussian noise, and what it releases has its own noise on top (of the full multiplier each, unless the two are
+// trusted with half of it: privacy/two-parties.ts).
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { voteBound } from '../../histogram/bound.ts'
 import { provenVotes } from '../../histogram/exact-votes.ts'
-import { sigmaInSteps } from '../../histogram/noise.ts'
+import { sigmaOfEach } from '../../histogram/noise.ts'
 import { releaseHistogram } from '../../histogram/release.ts'
+import type { NoiseOfEach } from '../../privacy/two-parties.ts'
 import { sensitivityFactor } from '../../privacy/units.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Refusal } from '../coordinator/refusal.ts'
 import type { AggregatorIdentity, SealingKeys } from '../protocol/aggregator.ts'
-import type { Manifest } from '../protocol/manifest.ts'
+import { type Manifest, noiseOfEach } from '../protocol/manifest.ts'
 import {
   decodeAnswers,
   decodeReport,
@@ -39,6 +41,8 @@ export interface TwoServerOptions {
   readonly helperIdentity: AggregatorIdentity
   readonly verifiers: Verifiers
   readonly multiproof: boolean
+  /** How much of the noise each of the two adds. */
+  readonly noise: NoiseOfEach
   readonly clock?: Clock
   /** Reports in one aggregation job. */
   readonly jobSize?: number
@@ -49,7 +53,7 @@ export const JOB_SIZE = 256
 const KEYS_FRESH_MS = 10_000
 
 export async function twoServerAggregation(options: TwoServerOptions): Promise<Aggregation> {
-  const { store, keys, helper, helperIdentity, verifiers, multiproof } = options
+  const { store, keys, helper, helperIdentity, verifiers, multiproof, noise } = options
   const { clock = systemClock, jobSize = JOB_SIZE } = options
   const own = await keys.current()
   const helperKeys = heldKeys(helper, clock)
@@ -97,7 +101,7 @@ export async function twoServerAggregation(options: TwoServerOptions): Promise<A
   }
 
   return {
-    terms: { mode: 'two-server', leader: own.identity.text, helper: helperIdentity.text, multiproof },
+    terms: { mode: 'two-server', leader: own.identity.text, helper: helperIdentity.text, multiproof, noise },
     whoSeesAVote:
       'nobody sees a single vote: it is split between the coordinator and a second operator, the helper, who add up shares; only both of them together could put a vote together',
     contentType: REPORT_TYPE,
@@ -133,7 +137,10 @@ export async function twoServerAggregation(options: TwoServerOptions): Promise<A
           })
           // The exact sum and the helper's noise, in integers; it stays in this function's hands until more noise is in.
           const sum = voteVdaf(manifest).unshardNoisy([share, noised])
-          return provenVotes(voteBound(voteOptionsOf(manifest)), sum.map(BigInt), sigmaOf(manifest))
+          return provenVotes(voteBound(voteOptionsOf(manifest)), sum.map(BigInt), {
+            sigma: sigmaOf(manifest),
+            each: noiseOfEach(manifest),
+          })
         },
       })
     },
@@ -141,10 +148,11 @@ export async function twoServerAggregation(options: TwoServerOptions): Promise<A
 }
 
 /** Standard deviation of one aggregator's noise, in grid steps. */
-function sigmaOf({ noise, vote }: Manifest): number {
+function sigmaOf(manifest: Manifest): number {
+  const { noise, vote } = manifest
   const factor = sensitivityFactor(noise.adjacency, 'non-negative')
   const bound = { steps: vote.gridSteps, squared: BigInt(vote.boundSquared) }
-  const { numerator, denominator } = sigmaInSteps(noise.noiseMultiplier, factor, bound)
+  const { numerator, denominator } = sigmaOfEach(noise.noiseMultiplier, factor, bound, noiseOfEach(manifest))
   return Number(numerator) / Number(denominator)
 }
 

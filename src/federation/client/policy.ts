@@ -3,8 +3,9 @@
 import { voteBound } from '../../histogram/bound.ts'
 import { epsilonOf } from '../../privacy/accountant.ts'
 import type { MechanismEvent } from '../../privacy/events.ts'
+import { multiplierOfEach } from '../../privacy/two-parties.ts'
 import type { Adjacency } from '../../privacy/units.ts'
-import type { Manifest } from '../protocol/manifest.ts'
+import { type Manifest, noiseOfEach } from '../protocol/manifest.ts'
 import { voteOptionsOf } from '../protocol/vote-terms.ts'
 
 export interface ClientPolicy {
@@ -24,8 +25,12 @@ export interface Spend {
   readonly after: number
 }
 
+/** What a vote costs against whoever sees most of it: with halves, one of the two servers, which knows its own. */
 export function mechanismOf(manifest: Manifest): MechanismEvent {
-  return { type: 'gaussian', noiseMultiplier: manifest.noise.noiseMultiplier }
+  return {
+    type: 'gaussian',
+    noiseMultiplier: multiplierOfEach(manifest.noise.noiseMultiplier, noiseOfEach(manifest)),
+  }
 }
 
 /**

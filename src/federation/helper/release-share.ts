@@ -1,19 +1,20 @@
-// The helper's half of a release: exact rounded Gaussian noise of the full multiplier on its share of the sum, charged to the
-// helper's own ledger, drawn once and kept for ever (histogram/release-once.ts).
+// The helper's half of a release: exact rounded Gaussian noise on its share of the sum (of the full multiplier, or half of its
+// variance: privacy/two-parties.ts), charged to the helper's own ledger, drawn once and kept for ever (histogram/release-once.ts).
 //
 // Why this is private: adding modulo the field commutes with putting shares together, so the leader learns the integer sum plus
 // this noise and nothing else: the Gaussian mechanism against the leader, whatever the leader itself adds or leaves out.
 import { z } from 'zod'
 import { voteBound } from '../../histogram/bound.ts'
-import { sigmaInSteps } from '../../histogram/noise.ts'
+import { sigmaOfEach } from '../../histogram/noise.ts'
 import { releaseOnce } from '../../histogram/release-once.ts'
 import type { LedgerTerms } from '../../privacy/ledger.ts'
 import { type PrivateRandom, systemRandom } from '../../privacy/private-random.ts'
 import { type Rational, roundedGaussian } from '../../privacy/rounded-gaussian.ts'
+import { multiplierOfEach } from '../../privacy/two-parties.ts'
 import { sensitivityFactor } from '../../privacy/units.ts'
 import type { MultihotVdaf } from '../../vdaf/multihot-vdaf.ts'
 import { fromBase64Url, toBase64Url } from '../protocol/bytes.ts'
-import type { Manifest } from '../protocol/manifest.ts'
+import { type Manifest, noiseOfEach } from '../protocol/manifest.ts'
 import { voteVdaf } from '../protocol/report-bytes.ts'
 import { voteOptionsOf } from '../protocol/vote-terms.ts'
 
@@ -52,6 +53,7 @@ export async function releaseShare(
 ): Promise<ShareFile & { readonly bytes: Uint8Array }> {
   const { manifest, hash, count, checksum, terms } = options
   const { noiseMultiplier } = manifest.noise
+  const each = noiseOfEach(manifest)
   const text = await releaseOnce({
     file: options.file,
     ledger: options.ledger,
@@ -59,12 +61,13 @@ export async function releaseShare(
     charge: {
       run: manifest.run,
       release: `round-${manifest.round}`,
-      mechanism: { type: 'gaussian', noiseMultiplier },
+      // What this helper's noise alone is worth: the leader knows its own.
+      mechanism: { type: 'gaussian', noiseMultiplier: multiplierOfEach(noiseMultiplier, each) },
     },
     parse,
     async prepare() {
       const factor = sensitivityFactor(terms.adjacency, 'non-negative')
-      const sigma = sigmaInSteps(noiseMultiplier, factor, voteBound(voteOptionsOf(manifest)))
+      const sigma = sigmaOfEach(noiseMultiplier, factor, voteBound(voteOptionsOf(manifest)), each)
       const vdaf = voteVdaf(manifest)
       const share = await options.share()
       const random = options.random ?? systemRandom()

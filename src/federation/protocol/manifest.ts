@@ -2,6 +2,7 @@
 // of its manifest's bytes, so that whoever votes in a round has agreed to every field of it.
 import * as z from 'zod/mini'
 import { PretextError } from '../../errors.ts'
+import type { NoiseOfEach } from '../../privacy/two-parties.ts'
 import { fromUtf8, sha256Hex, utf8 } from './bytes.ts'
 
 /** First line of everything that is signed, and the `protocol` of every document. */
@@ -69,6 +70,13 @@ export const AggregationSchema = z
       leader: Identity,
       helper: Identity,
       multiproof: z.boolean().check(z.describe('Three proofs over Field64 in place of one over Field128')),
+      noise: z
+        .enum(['full', 'half'])
+        .check(
+          z.describe(
+            'What each of the two adds: all of the noise, or half of its variance, which hides less from the two themselves',
+          ),
+        ),
     }),
   ])
   .check(z.describe('trusted: the coordinator sees each vote; two-server: nobody does'))
@@ -107,6 +115,11 @@ export const ManifestSchema = z.strictObject({
 
 export type Manifest = z.output<typeof ManifestSchema>
 export type EmbedderFields = z.output<typeof EmbedderSchema>
+
+/** How much of the noise each aggregator adds. */
+export function noiseOfEach({ aggregation }: Pick<Manifest, 'aggregation'>): NoiseOfEach {
+  return aggregation.mode === 'two-server' ? aggregation.noise : 'full'
+}
 
 /** The bytes that are served, stored and hashed. */
 export function manifestBytes(manifest: Manifest): Uint8Array {
