@@ -168,7 +168,7 @@ if (process.argv[2] === 'one') {
       'MB',
     ),
   ]
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1200 230" font-family="sans-serif" font-size="9" fill="#333"><rect width="1200" height="230" fill="#fff"/><g fill="none">${panels.join('').replaceAll('<text', '<text fill="#333"')}</g></svg>\n`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1200 230" font-family="sans-serif" font-size="9" fill="#333"><title>Growth</title><rect width="1200" height="230" fill="#fff"/><g fill="none">${panels.join('').replaceAll('<text', '<text fill="#333"')}</g></svg>\n`
   const about = {
     cores: cpus().length,
     node: process.version,

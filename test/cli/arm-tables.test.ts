@@ -11,7 +11,7 @@ const shown = (...rows: ComparisonRow[]) => armTables({ rows } as unknown as Com
 it('shows figures in a line and every table under its name', () => {
   const lines = shown(
     row({
-      loss: 3.14159,
+      loss: 2.61809,
       rule: 'keep',
       none: null,
       gaps: [
@@ -21,7 +21,7 @@ it('shows figures in a line and every table under its name', () => {
       empty: [],
     }),
   )
-  expect(lines.slice(0, 4)).toEqual(['', 'some at epsilon 2: loss 3.142, rule keep, none ', '', 'gaps:'])
+  expect(lines.slice(0, 4)).toEqual(['', 'some at epsilon 2: loss 2.618, rule keep, none ', '', 'gaps:'])
   const [head, ...rest] = (lines[4] as string).split('\n').map((line) => line.trim().split(/\s{2,}/))
   expect(head).toEqual(['bits', 'gap', 'error'])
   expect(rest.at(-2)).toEqual(['2', '0.0001235'])
