@@ -129,14 +129,19 @@ async function agreedTerms(
 const MARGIN = 1 + 1e-9
 
 /** What the helper's ledger holds the leader to: its operator's budget, or else one run of this config. */
+export function helperBudget(loaded: LoadedConfig): NonNullable<LedgerTerms['budget']> {
+  const { privacy } = loaded.config
+  const { noise } = federationOf(loaded)
+  const epsilon = planNoise(loaded.config).epsilonOfOne(noise) * MARGIN
+  return privacy.budget ?? { epsilon, delta: privacy.delta }
+}
+
 function helperTerms(loaded: LoadedConfig): LedgerTerms {
   const { data, privacy } = loaded.config
-  const { noise } = federationOf(loaded)
-  const oneRun = { epsilon: planNoise(loaded.config).epsilonOfOne(noise) * MARGIN, delta: privacy.delta }
   return {
     dataset: data.dataset,
     unit: privacy.unit,
     adjacency: privacy.adjacency,
-    budget: privacy.budget ?? oneRun,
+    budget: helperBudget(loaded),
   }
 }

@@ -38,7 +38,7 @@ import {
 import { answerJob, startJob, type VerifyingRound } from '../../src/federation/verification/jobs.ts'
 import { openSealed } from '../../src/federation/verification/open-sealed.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
-import { client, enrolAll, openedRound } from './example.ts'
+import { client, enrolAll, manualClock, openedRound } from './example.ts'
 import {
   enrolledClient,
   exactSum,
@@ -187,6 +187,29 @@ describe('aggregation jobs', () => {
     expect(await outcomes(0, [report, report, second])).toEqual(['accepted', 'seen', 'seen'])
     expect(await outcomes(1, [report, second])).toEqual(['seen', 'seen'])
     expect((await servers.rounds.store.results(hash)).map(({ accepted }) => accepted)).toEqual([1, 0])
+  })
+
+  it('a round that its leader left is forgotten a week after its deadline, when the next one comes', async () => {
+    const clock = manualClock(Date.now())
+    const { servers, hash, manifest } = await withRound(1, { clock })
+    const { store } = servers.rounds
+    const { body } = await jobFor(servers, manifest, hash, [await reportOf(servers, hash, 0, [1])])
+    await servers.connection.job(hash, 0, body)
+    const next = (later: number) => {
+      clock.advance(later)
+      const other = {
+        ...manifest,
+        run: manifest.run.replace(/./g, 'b'),
+        opened: clock.now(),
+        deadline: clock.now() + 1000,
+      }
+      return servers.connection.announce(manifestHash(other), manifestBytes(other))
+    }
+    await next(manifest.deadline - clock.now() + 7 * 86_400_000 - 1000)
+    expect(await store.results(hash)).toHaveLength(1)
+    await next(2000)
+    expect(await store.results(hash)).toEqual([])
+    expect((await store.round(hash))?.state).toBe('refused')
   })
 
   it('reject what its client did not sign, and that keeps the client’s own report not out', async () => {

@@ -1,6 +1,7 @@
 // pretext helper CONFIG: the second server of a two-server federation. It sees one share of each vote and no vote.
 import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
 import { shown } from '../output/output.ts'
+import { number } from '../output/progress.ts'
 import { graceMinutes, ownKeys } from './own-keys.ts'
 
 export const helperCommand = defineCommand({
@@ -35,7 +36,7 @@ export const helperCommand = defineCommand({
       .example('$0 helper configs/two-server.yaml --rotate-keys', 'A new key; no vote is lost'),
   async handler(args) {
     const { loadConfig } = await import('../../config/load.ts')
-    const { helperKeyFile, openHelper } = await import('../../run/helper.ts')
+    const { helperBudget, helperKeyFile, openHelper } = await import('../../run/helper.ts')
     const { systemClock } = await import('../../federation/clock.ts')
     const loaded = await loadConfig(args.config, args.set === undefined ? {} : { set: args.set })
     const output = outputOf(args)
@@ -48,6 +49,10 @@ export const helperCommand = defineCommand({
       try {
         const { helper, tls } = { tls: loaded.config.federation?.helper?.tls, ...loaded.config.federation }
         output.info(`the coordinator reaches this helper at ${open.url}`)
+        const { epsilon, delta } = helperBudget(loaded)
+        output.info(
+          `its ledger pays for epsilon ${number(epsilon)} at delta ${delta} in all, against the coordinator`,
+        )
         output.info(
           `identity ${open.identity.text}: clients may demand it with "pretext join --helper IDENTITY"`,
         )

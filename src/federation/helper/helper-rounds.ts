@@ -50,6 +50,9 @@ const LARGEST_JOB = 1024
 /** Bytes of a job that is read although its round is unknown, so that the answer can be signed. */
 const SMALL_JOB = 1 << 20
 
+/** A round that its leader left is forgotten so long after its deadline: no share lies about for ever. */
+const ABANDONED_MS = 7 * 86_400_000
+
 export function helperRounds(options: HelperRoundsOptions): HelperRounds {
   const { store, keys, leader, agreed, verifiers } = options
   const { clock = systemClock } = options
@@ -59,6 +62,12 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
     const round = await store.round(hash)
     if (round === undefined) throw new Refusal('not-found')
     return { state: round.state, manifest: parseManifest(round.document, hash) }
+  }
+
+  const forgetAbandoned = async (): Promise<void> => {
+    for (const { manifest, document } of await store.openRounds())
+      if (parseManifest(document).deadline + ABANDONED_MS < clock.now())
+        await store.endRound(manifest, 'refused')
   }
 
   /** The results of a round that is not over, put together. */
@@ -115,6 +124,7 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
       const manifest = readManifest(document, hash)
       const difference = disagreement(manifest, agreed)
       if (difference !== undefined) throw new Refusal('other-terms', difference)
+      await oneAtATime(forgetAbandoned)
       await store.addRound(hash, document, clock.now())
     },
     async largestJob(hash) {

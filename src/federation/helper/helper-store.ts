@@ -42,6 +42,8 @@ export interface HelperStore {
   addRound(manifest: string, document: Uint8Array, at: number): Promise<void>
   round(manifest: string): Promise<HelperRound | undefined>
   rounds(): Promise<readonly { readonly manifest: string; readonly state: HelperPhase }[]>
+  /** Manifests of the rounds that are not over. */
+  openRounds(): Promise<readonly { readonly manifest: string; readonly document: Uint8Array }[]>
   job(manifest: string, number: number): Promise<Pick<AnsweredJob, 'sha256' | 'answer'> | undefined>
   /** Which of these ids and clients were seen in the round. */
   seen(manifest: string, reports: readonly SeenReport[]): Promise<ReadonlySet<string>>
@@ -73,6 +75,10 @@ export async function helperStore(database: SqlDatabase): Promise<HelperStore> {
     async rounds() {
       const rows = await database.read('SELECT manifest, state FROM rounds ORDER BY seen DESC LIMIT 100')
       return rows.map((row) => ({ manifest: String(row.manifest), state: row.state as HelperPhase }))
+    },
+    async openRounds() {
+      const rows = await database.read("SELECT manifest, document FROM rounds WHERE state = 'open'")
+      return rows.map((row) => ({ manifest: String(row.manifest), document: bytesOf(row.document) }))
     },
     async job(manifest, number) {
       const [row] = await database.read('SELECT sha256, answer FROM jobs WHERE manifest = ? AND number = ?', [
