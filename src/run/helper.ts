@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LoadedConfig } from '../config/load.ts'
+import { readIfThere } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import type { OnEvent } from '../events.ts'
 import { scheduled } from '../evolution/population.ts'
@@ -19,6 +20,7 @@ import { takeLock } from '../lock.ts'
 import type { LedgerTerms } from '../privacy/ledger.ts'
 import { federationOf } from './coordinator.ts'
 import { agreedBefore, type FederatedConfig } from './federated-votes.ts'
+import { exists } from './folder.ts'
 import { planNoise } from './noise.ts'
 import { pageEmbedder } from './page-embedder.ts'
 import { helperFolder, noiseOfServers, openVerifiers, otherIdentity } from './two-server.ts'
@@ -47,6 +49,7 @@ export async function openHelper(
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const unlock = await takeLock(folder, 'helper')
   try {
+    await checkKept(loaded)
     const keys = await openKeyRing(helperKeyFile(loaded))
     const { identity } = await keys.current()
     const leader = otherIdentity(loaded, 'leader', identity)
@@ -100,6 +103,17 @@ export async function openHelper(
     await unlock()
     throw error
   }
+}
+
+/** A helper that lost its keys would come back as another one, and nobody would know why it is not heard. */
+async function checkKept(loaded: LoadedConfig): Promise<void> {
+  const folder = helperFolder(loaded)
+  const keys = helperKeyFile(loaded)
+  if ((await readIfThere(keys)) !== undefined || !(await exists(join(folder, 'store.db')))) return
+  throw new PretextError(`${keys}: expected the keys of the helper beside its store.db, found none`, {
+    code: 'storage',
+    hint: 'restore the file from a copy; with other keys it is another helper, which starts in an empty federation.helper.folder',
+  })
 }
 
 async function agreedTerms(
