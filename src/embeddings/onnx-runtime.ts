@@ -1,7 +1,7 @@
-// The one door to ONNX Runtime, for graphs that are made here (search among candidates) and for the models that come through
-// transformers.js, which brings the same version of it. Since 1.29 its Linux library reports to its maker by default (names and
-// hashes of models, shapes of the work, an id of the device, which it keeps in the user's cache folder): nothing here may,
-// so it is told not to before it is loaded.
+// ONNX Runtime itself, for graphs that are made here (search among candidates); models come through transformers.js, which
+// brings the same version of it. Since 1.29 its Linux library reports to its maker by default (names and hashes of models, shapes
+// of the work, an id of the device, which it keeps in the user's cache folder). Nothing here may: it is told not to before it
+// is loaded. transformers.js does so by itself.
 import { isMainThread } from 'node:worker_threads'
 import { PretextError } from '../errors.ts'
 
@@ -10,11 +10,11 @@ export type OnnxRuntime = typeof import('onnxruntime-node')
 const TELEMETRY_OFF = 'ORT_DISABLE_TELEMETRY'
 
 /** Throws PretextError `dependency` in a worker thread whose process did not set the variable: there it can only be read. */
-export function forbidTelemetry(): void {
+function forbidTelemetry(): void {
   if (isMainThread) process.env[TELEMETRY_OFF] = '1'
   else if (process.env[TELEMETRY_OFF] === undefined) {
     throw new PretextError(
-      `expected ${TELEMETRY_OFF}=1 in a process with worker threads that embed, it is not set`,
+      `expected ${TELEMETRY_OFF}=1 in a process whose worker threads load ONNX Runtime, it is not set`,
       {
         code: 'dependency',
         hint: 'set it before the threads start: ONNX Runtime would report to its maker otherwise',

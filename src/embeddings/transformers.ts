@@ -2,13 +2,11 @@
 // It is opened with the network off and its logger silent: when a model fails, that logger prints the token ids it was
 // given, and token ids of a private text are the text.
 import { PretextError } from '../errors.ts'
-import { forbidTelemetry } from './onnx-runtime.ts'
 
 export type Transformers = typeof import('@huggingface/transformers')
 
 /** Loads the library on first use, since it takes a third of a second and brings native code. */
 export async function loadTransformers(): Promise<Transformers> {
-  forbidTelemetry()
   let library: Transformers
   try {
     library = await import('@huggingface/transformers')

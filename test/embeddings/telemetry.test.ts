@@ -45,7 +45,7 @@ it('in a worker thread, where the variable can only be read, it must be set befo
     new Promise<string>((answer, fail) => {
       const worker = new Worker(
         `import('tsx/esm/api').then(({ register }) => { register(); return import('${SRC}/embeddings/onnx-runtime.ts') })
-          .then(({ forbidTelemetry }) => forbidTelemetry())
+          .then(({ loadOnnxRuntime }) => loadOnnxRuntime())
           .then(() => 'allowed', (error) => error.message)
           .then((message) => require('node:worker_threads').parentPort.postMessage(message))`,
         { eval: true, env: { PATH: process.env.PATH ?? '', ...env } },
@@ -54,7 +54,7 @@ it('in a worker thread, where the variable can only be read, it must be set befo
       worker.on('error', fail)
     })
   expect(await asks({})).toBe(
-    'expected ORT_DISABLE_TELEMETRY=1 in a process with worker threads that embed, it is not set',
+    'expected ORT_DISABLE_TELEMETRY=1 in a process whose worker threads load ONNX Runtime, it is not set',
   )
   expect(await asks({ ORT_DISABLE_TELEMETRY: '1' })).toBe('allowed')
 })
