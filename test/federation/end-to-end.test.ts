@@ -12,18 +12,13 @@ import { createHashingEmbedder } from '../../src/embeddings/hashing.ts'
 import type { ClosedRound } from '../../src/federation/aggregation/aggregation.ts'
 import { sumVotes } from '../../src/federation/aggregation/trusted.ts'
 import { mintTokens } from '../../src/federation/coordinator/operator.ts'
-import { decodeCandidates } from '../../src/federation/protocol/candidate-bytes.ts'
-import { voteOptionsOf } from '../../src/federation/protocol/vote-terms.ts'
-import { voteBound } from '../../src/histogram/bound.ts'
-import { embedClients } from '../../src/histogram/clients.ts'
-import { createNeighbours } from '../../src/histogram/create-neighbours.ts'
 import { exactSums } from '../../src/histogram/exact-votes.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 import { openCoordinator } from '../../src/run/coordinator.ts'
 import { generate } from '../../src/run/generate.ts'
-import { readTexts } from '../../src/texts/read.ts'
 import { sentence } from '../run/workspace.ts'
 import { writeJsonl } from './jsonl.ts'
+import { simulatedSums } from './simulated-sums.ts'
 
 const CLIENTS = 8
 const ROUNDS = 3
@@ -187,29 +182,10 @@ it('three rounds, eight clients, one killed and one replayed: the sums are those
 
   const embedder = createHashingEmbedder()
   const all = await writeJsonl(folder, 'clients.jsonl', texts.flat())
-  const read = await readTexts({
-    path: all,
-    columns: { text: 'text', client: 'client' },
-    unit: 'client',
-    kind: 'private',
-    minWords: 3,
-    maxWords: 200,
-  })
-  const local = await embedClients(read.texts, embedder, { maxTextsPerClient: 6, onEvent: () => {} })
   expect(rounds).toHaveLength(ROUNDS)
   for (const { round, sums } of rounds) {
-    const { sha256, ...shape } = round.manifest.candidates
-    const asSent = decodeCandidates((await coordinator.store.blob(sha256)) as Uint8Array, shape)
-    const neighbours = await createNeighbours(asSent, { distance: 'l2', backend: 'exact', seed: 0 })
-    const positions = Array.from({ length: shape.count }, (_, i) => i)
-    const options = voteOptionsOf(round.manifest)
-    const simulated = await local.countVotes(
-      new Map([[0, { neighbours, positions }]]),
-      shape.count,
-      options,
-      voteBound(options),
-    )
-    expect(sums).toEqual([...exactSums(simulated)])
+    const asSent = (await coordinator.store.blob(round.manifest.candidates.sha256)) as Uint8Array
+    expect(sums).toEqual(await simulatedSums(round.manifest, asSent, all, embedder))
   }
   proxy.close()
   await open.close()

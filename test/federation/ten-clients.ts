@@ -10,18 +10,12 @@ import { createInterface } from 'node:readline'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { createEmbedder } from '../../src/embeddings/create.ts'
 import { buildPage } from '../../src/federation/page/build.mjs'
-import { decodeCandidates } from '../../src/federation/protocol/candidate-bytes.ts'
 import { type Manifest, parseManifest } from '../../src/federation/protocol/manifest.ts'
-import { voteOptionsOf } from '../../src/federation/protocol/vote-terms.ts'
-import { voteBound } from '../../src/histogram/bound.ts'
-import { embedClients } from '../../src/histogram/clients.ts'
-import { createNeighbours } from '../../src/histogram/create-neighbours.ts'
-import { exactSums } from '../../src/histogram/exact-votes.ts'
-import { readTexts } from '../../src/texts/read.ts'
 import { CHROMIUM, FLAGS } from './chromium.ts'
 import { writeJsonl } from './jsonl.ts'
 import { launcherAt, openNetwork, type Place } from './namespaces.ts'
 import { type DebianRow, debianRows } from './page-coordinator.ts'
+import { simulatedSums } from './simulated-sums.ts'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
 export const CLIENTS = 10
@@ -164,23 +158,10 @@ export async function openTenClients(more: number) {
   /** The exact sums of the simulated clients on the same texts and the same candidates. */
   async function simulated(url: string, hash: string, clients: readonly number[]): Promise<string[]> {
     const manifest = await manifestOf(url, hash)
-    const { sha256, ...shape } = manifest.candidates
-    const asSent = new Uint8Array((await ask(url, 'GET', `/v1/blobs/${sha256}`)).body)
-    const candidates = decodeCandidates(asSent, shape)
+    const asSent = new Uint8Array((await ask(url, 'GET', `/v1/blobs/${manifest.candidates.sha256}`)).body)
     const rows = clients.flatMap((n) => texts[n] as DebianRow[])
-    const { texts: own } = await readTexts({
-      path: await writeJsonl(folder, `simulated-${hash}.jsonl`, rows),
-      columns: { text: 'text', client: 'client' },
-      unit: 'client',
-      kind: 'private',
-    })
-    const options = voteOptionsOf(manifest)
-    const neighbours = await createNeighbours(candidates, { distance: 'l2', backend: 'exact', seed: 0 })
-    const positions = Array.from({ length: candidates.rows }, (_, i) => i)
-    const local = await embedClients(own, embedder, { ...options, onEvent: () => {} })
-    const indexes = new Map([[0, { neighbours, positions }]])
-    const votes = await local.countVotes(indexes, candidates.rows, options, voteBound(options))
-    return [...exactSums(votes)].map(String)
+    const path = await writeJsonl(folder, `simulated-${hash}.jsonl`, rows)
+    return (await simulatedSums(manifest, asSent, path, embedder)).map(String)
   }
 
   /** A config of three rounds on these texts. */

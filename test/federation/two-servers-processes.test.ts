@@ -12,20 +12,14 @@ import { createHashingEmbedder } from '../../src/embeddings/hashing.ts'
 import type { ClosedRound } from '../../src/federation/aggregation/aggregation.ts'
 import { mintTokens } from '../../src/federation/coordinator/operator.ts'
 import { helperStore } from '../../src/federation/helper/helper-store.ts'
-import { decodeCandidates } from '../../src/federation/protocol/candidate-bytes.ts'
 import { voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
-import { voteOptionsOf } from '../../src/federation/protocol/vote-terms.ts'
 import { embeddedDatabase } from '../../src/federation/stores/embedded.ts'
-import { voteBound } from '../../src/histogram/bound.ts'
-import { embedClients } from '../../src/histogram/clients.ts'
-import { createNeighbours } from '../../src/histogram/create-neighbours.ts'
-import { exactSums } from '../../src/histogram/exact-votes.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 import { openCoordinator } from '../../src/run/coordinator.ts'
 import { generate } from '../../src/run/generate.ts'
-import { readTexts } from '../../src/texts/read.ts'
 import { sentence } from '../run/workspace.ts'
 import { writeJsonl } from './jsonl.ts'
+import { simulatedSums } from './simulated-sums.ts'
 
 const CLIENTS = 5
 const ROUNDS = 2
@@ -185,29 +179,11 @@ it('two operators, five clients, one killed: nobody has a vote, and the shares a
   expect(await readFile(result.corpus, 'utf8')).not.toBe('')
 
   const embedder = createHashingEmbedder()
-  const read = await readTexts({
-    path: await writeJsonl(folder, 'clients.jsonl', texts.flat()),
-    columns: { text: 'text', client: 'client' },
-    unit: 'client',
-    kind: 'private',
-    minWords: 3,
-    maxWords: 200,
-  })
-  const local = await embedClients(read.texts, embedder, { maxTextsPerClient: 4, onEvent: () => {} })
+  const all = await writeJsonl(folder, 'clients.jsonl', texts.flat())
   expect(rounds).toHaveLength(ROUNDS)
   for (const { round, sums } of rounds) {
-    const { sha256, ...shape } = round.manifest.candidates
-    const asSent = decodeCandidates((await coordinator.store.blob(sha256)) as Uint8Array, shape)
-    const neighbours = await createNeighbours(asSent, { distance: 'l2', backend: 'exact', seed: 0 })
-    const positions = Array.from({ length: shape.count }, (_, i) => i)
-    const options = voteOptionsOf(round.manifest)
-    const simulated = await local.countVotes(
-      new Map([[0, { neighbours, positions }]]),
-      shape.count,
-      options,
-      voteBound(options),
-    )
-    expect(sums).toEqual([...exactSums(simulated)].map(Number))
+    const asSent = (await coordinator.store.blob(round.manifest.candidates.sha256)) as Uint8Array
+    expect(sums).toEqual((await simulatedSums(round.manifest, asSent, all, embedder)).map(Number))
   }
   helper.child.kill('SIGTERM')
   expect(await helper.ended).toBe(0)
