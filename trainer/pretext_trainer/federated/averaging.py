@@ -1,12 +1,15 @@
 # Federated averaging by pfl, with what a measured and repeatable run adds: seeds that follow from the round, the meter around a
-# client's own work, and a client that may have nothing to learn from.
+# client's own work, a client that may have nothing to learn from, and clients that train side by side.
 import numpy as np
 import torch
 from pfl.algorithm.federated_averaging import FederatedAveraging
 from pfl.internal.ops.pytorch_ops import get_default_device
 from pfl.metrics import Metrics
+from pfl.stats import MappedVectorStatistics
 
-from .meter import Meter
+from .cohorts import Cohorts
+from .meter import TIMED, Meter
+from .side_by_side import SideBySide
 
 
 def seed_of(seed: int, *place: int) -> int:
@@ -19,44 +22,64 @@ def noise_seed(seed: int, index: int) -> int:
 
 
 class Averaging(FederatedAveraging):
-    def __init__(self, seed: int, meter: Meter, flops_per_token: float, start: int):
+    def __init__(self, seed: int, meter: Meter, flops_per_token: float, start: int, cohorts: Cohorts, beside: SideBySide):
         super().__init__()
         self._seed, self._meter, self._flops_per_token = seed, meter, flops_per_token
         self._current_central_iteration = start
+        self._cohorts, self._beside = cohorts, beside
+        # Of this round: the weights that every client starts from, and what those moved them by that trained ahead.
+        self._round: int | None = None
+        self._ahead: dict[int, dict[str, torch.Tensor]] = {}
 
     def _get_seed(self) -> int:
         return noise_seed(self._seed, self._current_central_iteration)
 
     def simulate_one_user(self, model, user_dataset, central_context):
-        self._initial_model_state = model.get_parameters(self._initial_model_state)
-        if user_dataset.user_id is not None and self._meter.spent.down_messages <= central_context.current_central_iteration:
+        if self._round != central_context.current_central_iteration:
+            self._round, self._ahead = central_context.current_central_iteration, {}
+            self._initial_model_state = model.get_parameters(self._initial_model_state)
+        if user_dataset.user_id is not None and self._meter.spent.down_messages <= self._round:
             self._meter.received(dict(self._initial_model_state.items()))
-        statistics, _ = self.train_one_user(self._initial_model_state, model, user_dataset, central_context)
-        model.set_parameters(self._initial_model_state)
-        return statistics, Metrics()
+        return self.train_one_user(self._initial_model_state, model, user_dataset, central_context)
 
     def train_one_user(self, initial_model_state, model, user_dataset, central_context):
         if len(user_dataset) == 0:
             return model.get_model_difference(initial_model_state), Metrics()
-        index = central_context.current_central_iteration
+        params, client = central_context.model_train_params, user_dataset.user_id
+        # The first ones of a process train alone, and are timed.
+        while client not in self._ahead and self._beside.width > 1 and self._meter.timed >= TIMED:
+            self._train_ahead(client, params)
+        if client in self._ahead:
+            return MappedVectorStatistics(self._ahead.pop(client)), Metrics()
         # Dropout, if the model has any, is the same whatever process trains the client and after a resume.
-        torch.manual_seed(seed_of(self._seed, 5, index, user_dataset.user_id))
-        params = central_context.model_train_params
+        torch.manual_seed(seed_of(self._seed, 5, self._round, client))
         self._meter.client_begins()
         statistics, metrics = super().train_one_user(initial_model_state, model, user_dataset, central_context)
-        if get_default_device().type == "cuda":
-            torch.cuda.synchronize()
-        steps, tokens = _work(user_dataset, params)
-        self._meter.client_ends(steps, tokens * self._flops_per_token)
+        self._synchronise()
+        self._meter.client_ends(*self._work(user_dataset, params))
+        model.set_parameters(initial_model_state)
         return statistics, metrics
 
+    def _train_ahead(self, client: int, params) -> None:
+        datasets = self._cohorts.from_client(client, self._beside.width)
+        self._meter.client_begins()
+        changes = self._beside.train(datasets, params)
+        self._synchronise()
+        self._meter.clients_end([self._work(d, params) for d in datasets] if changes is not None else [])
+        for dataset, change in zip(datasets, changes or []):
+            self._ahead[dataset.user_id] = change
 
-def _work(dataset, params) -> tuple[int, int]:
-    """(steps, places of tokens that go through the model, padding with them)."""
-    texts, length = dataset.raw_data[0].shape
-    batch = params.local_batch_size or texts
-    batches = -(-texts // batch)
-    if params.local_num_steps is not None:
-        batches = min(batches, params.local_num_steps)
-    epochs = params.local_num_epochs or 1
-    return epochs * batches, epochs * min(texts, batches * batch) * length
+    def _synchronise(self) -> None:
+        if get_default_device().type == "cuda":
+            torch.cuda.synchronize()
+
+    def _work(self, dataset, params) -> tuple[int, float]:
+        """(steps, operations); places of tokens count that go through the model, padding to the client's longest text with
+        them."""
+        texts, length = dataset.raw_data[0].shape
+        batch = params.local_batch_size or texts
+        batches = -(-texts // batch)
+        if params.local_num_steps is not None:
+            batches = min(batches, params.local_num_steps)
+        epochs = params.local_num_epochs or 1
+        return epochs * batches, epochs * min(texts, batches * batch) * length * self._flops_per_token

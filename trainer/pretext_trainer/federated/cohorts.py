@@ -67,6 +67,7 @@ class Cohorts(FederatedDatasetBase):
         self.round = start
         self.participations = np.zeros(schedule.clients, dtype=np.int64)
         self.drawn: list[int] = []
+        self._dealt: list[int] = []
         self._sequences = sequences
         self._pad = pad
 
@@ -79,10 +80,15 @@ class Cohorts(FederatedDatasetBase):
         self.drawn.append(len(chosen))
         rank, processes = get_ops().distributed.global_rank, get_ops().distributed.world_size
         # Clients with many texts first, dealt out in turn: every process has about as much to do.
-        dealt = sorted(chosen, key=lambda c: (-len(self._sequences[c]), c))[rank::processes]
-        for client in dealt or [None]:
+        self._dealt = sorted(chosen, key=lambda c: (-len(self._sequences[c]), c))[rank::processes]
+        for client in self._dealt or [None]:
             yield self._dataset(client), 0
         self.round += 1
+
+    def from_client(self, client: int, count: int) -> list[Dataset]:
+        """That client of this round and those that come behind it here, without those that have no texts."""
+        place = self._dealt.index(client)
+        return [self._dataset(c) for c in self._dealt[place : place + count] if self._sequences[c]]
 
     def _dataset(self, client: int | None) -> Dataset:
         own = [] if client is None else self._sequences[client]

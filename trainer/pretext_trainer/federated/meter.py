@@ -3,12 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from statistics import median
 
 import torch
 from pfl.internal.ops.pytorch_ops import get_default_device
 from pfl.internal.ops.selector import get_default_framework_module as get_ops
 from safetensors.torch import save
 from torch.utils.flop_counter import FlopCounterMode
+
+
+# Clients of a process whose own time is measured before clients train side by side.
+TIMED = 3
 
 
 def message_bytes(weights: dict[str, torch.Tensor]) -> int:
@@ -32,6 +37,7 @@ class Spent:
     server_cpu: float = 0.0
     flops: float = 0.0
     steps: int = 0
+    timed: int = 0
     up: int = 0
     up_messages: int = 0
     down: int = 0
@@ -43,13 +49,40 @@ class Meter:
         self.spent = Spent()
         self.wants_message = False
         self._cpu = self._wall = 0.0
+        # Process time that went into playing clients here, whatever a client alone would have spent.
+        self.played = 0.0
+        self._per_step: list[tuple[float, float]] = []
+
+    @property
+    def timed(self) -> int:
+        return len(self._per_step)
 
     def client_begins(self) -> None:
         self._cpu, self._wall = time.process_time(), time.monotonic()
 
     def client_ends(self, steps: int, flops: float) -> None:
-        self.spent.client_cpu += time.process_time() - self._cpu
-        self.spent.client_seconds += time.monotonic() - self._wall
+        cpu, wall = self._elapsed()
+        if self.timed < TIMED:
+            self._per_step.append((cpu / steps, wall / steps))
+        self.spent.timed += 1
+        self._did(steps, flops, cpu, wall)
+
+    def clients_end(self, work: list[tuple[int, float]]) -> None:
+        """Clients that trained side by side, as (steps, operations). What each would have taken alone is its steps times the
+        median of those that were timed: their share of the time together would be far less than any device spends."""
+        self._elapsed()
+        cpu, wall = (median(times) for times in zip(*self._per_step))
+        for steps, flops in work:
+            self._did(steps, flops, steps * cpu, steps * wall)
+
+    def _elapsed(self) -> tuple[float, float]:
+        cpu, wall = time.process_time() - self._cpu, time.monotonic() - self._wall
+        self.played += cpu
+        return cpu, wall
+
+    def _did(self, steps: int, flops: float, cpu: float, wall: float) -> None:
+        self.spent.client_cpu += cpu
+        self.spent.client_seconds += wall
         self.spent.steps += steps
         self.spent.flops += flops
 

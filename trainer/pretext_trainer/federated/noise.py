@@ -1,6 +1,7 @@
 # What bounds and noises the clients' updates, as pfl's mechanisms: clip on each client, noise on the SUM before it is divided.
 # The noise is pfl's: floating point, from a seeded generator of PyTorch. That is right for a simulation, which must repeat
 # itself, and for nothing else: no model that was made here may be called private because of it.
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ class _Bounded:
     """pfl's clipping, made to hold to the last bit and for updates that are no numbers at all."""
 
     def constrain_sensitivity(self, statistics, *args, **kwargs):
-        if not all(bool(torch.isfinite(v).all()) for v in statistics.get_weights()[1]):
+        if not math.isfinite(norm(statistics)):
             # pfl would let these through: not a number is never greater than the bound.
             statistics = statistics.apply_elementwise(torch.zeros_like)
         statistics, metrics = super().constrain_sensitivity(statistics, *args, **kwargs)

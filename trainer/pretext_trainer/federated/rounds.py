@@ -25,6 +25,7 @@ from .cohorts import Cohorts, Schedule
 from .language_model import load, write
 from .meter import Meter, flops_of, message_bytes
 from .noise import Noise
+from .side_by_side import SideBySide, width_on
 from .validation import Looks, Validation
 from .watch import Watch
 
@@ -54,9 +55,13 @@ class Rounds(TrainingProcessCallback):
         self.watch = Watch(self.noise, self.cohorts, self.meter)
         self.looks = Looks(Validation(tokenizer, held_out, job["sequenceTokens"]), job["keep"], channel, stage)
         self.device = get_default_device()
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
         self.pfl_model = PyTorchModel(self.model, local_optimizer_create=_sgd, central_optimizer=self._server())
         self.dimension = sum(p.numel() for p in self.model.trained().values())
         self.flops_per_token = self._count(sequences)
+        weights = sum(p.numel() for p in self.model.parameters())
+        self.beside = SideBySide(self.model, width_on(self.device, weights), channel.note)
         self.done = 0
         self._begun = 0.0
 
@@ -102,7 +107,7 @@ class Rounds(TrainingProcessCallback):
         client = self.job["client"]
         if self.done == 0:
             self._look()
-        algorithm = Averaging(self.job["seed"], self.meter, self.flops_per_token, self.done)
+        algorithm = Averaging(self.job["seed"], self.meter, self.flops_per_token, self.done, self.cohorts, self.beside)
         backend = SimulatedBackend(self.cohorts, self.cohorts, postprocessors=self.watch.postprocessors)
         self._begin()
         algorithm.run(
@@ -126,12 +131,12 @@ class Rounds(TrainingProcessCallback):
         )
 
     def _begin(self) -> None:
-        self._begun = time.process_time() - self.meter.spent.client_cpu
+        self._begun = time.process_time() - self.meter.played
 
     def after_central_iteration(self, aggregate_metrics, model, *, central_iteration: int):
         spent = self.meter.spent
         # What the server's process did besides playing the clients.
-        spent.server_cpu += time.process_time() - spent.client_cpu - self._begun
+        spent.server_cpu += time.process_time() - self.meter.played - self._begun
         spent.participations = int(self.cohorts.participations.sum()) if self.first else 0
         self.done = central_iteration + 1
         last = self.done == self.total
@@ -208,6 +213,9 @@ class Rounds(TrainingProcessCallback):
                 "startBytes": self.base_bytes,
                 "clientStepsPerRound": self.meter.spent.steps / max(1, meters["participations"]),
                 "clientSecondsPerRound": self.meter.spent.client_seconds / max(1, meters["participations"]),
+                # Where clients train side by side, those that were timed alone stand for the others, step by step.
+                "clientsSideBySide": self.beside.width,
+                "clientsTimed": self.meter.spent.timed,
                 "device": self.device_name,
                 "processes": self.processes,
                 "noiseSource": "seeded 32-bit floats: a simulation, nothing to release",
