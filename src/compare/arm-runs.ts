@@ -1,14 +1,15 @@
-// All runs of one arm: for each epsilon its trials on the validation clients, then the seeds with the settings that were best
-// there. A trial has a seed of its own, so that no run that is reported was one that a choice was made by.
+// All runs of one arm, which several processes may share: for each epsilon its trials on the validation clients, then the seeds
+// with the settings that were best there. A trial has a seed of its own, so that no run that is reported was one that a choice
+// was made by.
 import { join } from 'node:path'
 import { PretextError } from '../errors.ts'
 import type { ModelSums } from '../evaluate/next-token.ts'
 import type { ArmResult } from '../finetune/arm-job.ts'
-import { takeLock } from '../lock.ts'
 import type { Arm } from './arm.ts'
 import { dropWeights } from './drop-weights.ts'
 import { checkSpent, epsilonSpent } from './epsilon.ts'
 import { type Ground, groundHash } from './ground.ts'
+import { inTurn } from './in-turn.ts'
 import type { Points, Settings } from './points.ts'
 import { armTask } from './task.ts'
 import { dependsHash, once } from './unit.ts'
@@ -47,16 +48,12 @@ export interface ArmRuns {
 export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points): Promise<ArmRuns[]> {
   const { config } = ground
   const folder = join(config.folder, 'arms', arm.name)
-  const unlock = await takeLock(folder, 'arm')
-  try {
-    const all: ArmRuns[] = []
-    for (const epsilon of arm.epsilons === 'each' ? config.epsilons : [null]) {
-      all.push(await atEpsilon(epsilon))
-    }
-    return all
-  } finally {
-    await unlock()
+  const turn = { folder: join(folder, 'locks'), signal: ground.signal }
+  const all: ArmRuns[] = []
+  for (const epsilon of arm.epsilons === 'each' ? config.epsilons : [null]) {
+    all.push(await atEpsilon(epsilon))
   }
+  return all
 
   async function atEpsilon(epsilon: number | null): Promise<ArmRuns> {
     const at = epsilon === null ? 'any-epsilon' : `epsilon-${epsilon === Infinity ? 'inf' : epsilon}`
@@ -64,34 +61,32 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
     const runs: ArmRun[] = []
     let settings: Settings | null = null
     let part = at
-    const answer = () => ({ arm, epsilon, grid, trials, settings, runs })
+    // Where a part failed, those after it may be there.
+    const whole = <T>(list: readonly T[]) => list.filter((item) => item !== undefined)
+    const answer = () => ({ arm, epsilon, grid, trials: whole(trials), settings, runs: whole(runs) })
     try {
       if (points.length > 1) {
-        for (const [i, point] of points.entries()) {
-          part = `${at}/trial-${dependsHash(point).slice(0, 8)}`
+        // No seed of the comparison is used for a choice.
+        const seed = Math.max(...config.seeds) + 1
+        const corpus = config.seeds[0] as number
+        const name = (point: Settings) => `${at}/trial-${dependsHash(point).slice(0, 8)}`
+        await inTurn(points, { ...turn, name }, async (point, i) => {
+          part = name(point)
           say(`${part}: trial ${i + 1} of ${points.length}`)
-          // No seed of the comparison is used for a choice.
-          const seed = Math.max(...config.seeds) + 1
-          const { result } = await run(part, point, {
-            epsilon,
-            seed,
-            corpus: config.seeds[0] as number,
-            evaluate: false,
-          })
-          trials.push({
-            settings: point,
-            loss: result.validation.loss,
-            accuracy: result.validation.accuracy,
-          })
-        }
+          const { result } = await run(part, point, { epsilon, seed, corpus, evaluate: false })
+          const { loss, accuracy } = result.validation
+          trials[i] = { settings: point, loss, accuracy }
+        })
       }
-      settings = best(trials) ?? (points[0] as Settings)
-      for (const [i, seed] of config.seeds.entries()) {
-        part = `${at}/seed-${seed}`
+      const chosen = best(trials) ?? (points[0] as Settings)
+      settings = chosen
+      const name = (seed: number) => `${at}/seed-${seed}`
+      await inTurn(config.seeds, { ...turn, name }, async (seed, i) => {
+        part = name(seed)
         say(`${part}: run ${i + 1} of ${config.seeds.length}`)
         const corpus = config.corpora === 'each' ? seed : (config.seeds[i % config.corpora] as number)
-        runs.push(await run(part, settings, { epsilon, seed, corpus, evaluate: true }))
-      }
+        runs[i] = await run(part, chosen, { epsilon, seed, corpus, evaluate: true })
+      })
       return { ...answer(), failed: null }
     } catch (error) {
       if (ground.signal?.aborted === true) throw error

@@ -19,6 +19,8 @@ import { type Split, splitClients } from './split.ts'
 import { trainOnce } from './train-once.ts'
 import { dependsHash, once } from './unit.ts'
 
+const GROUND_WAIT_MS = 3_600_000
+
 export interface CompareOptions {
   readonly onEvent?: OnEvent
   readonly signal?: AbortSignal | undefined
@@ -54,7 +56,8 @@ export async function onGround<T>(
   const { onEvent = ignoreEvents, signal } = options
   const loaded = await baseConfig(config, config.epsilons[0] as number)
   await mkdir(config.folder, { recursive: true })
-  const unlock = await takeLock(config.folder, 'ground')
+  // Others of this comparison may be training the start.
+  const unlock = await takeLock(config.folder, 'ground', { waitMs: GROUND_WAIT_MS })
   let split: Split
   let start: string
   const python = options.python ?? (await trainerPython({ onEvent, signal }))

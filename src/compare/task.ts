@@ -1,9 +1,10 @@
 // One run of an arm: its inputs, and the few things that it may ask of the comparison.
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { LoadedConfig } from '../config/load.ts'
 import type { ArmResult } from '../finetune/arm-job.ts'
 import type { Arm, ArmTask } from './arm.ts'
 import { baseConfig, type Ground, groundHash } from './ground.ts'
+import { inTurn } from './in-turn.ts'
 import { once } from './unit.ts'
 
 export interface TaskOf {
@@ -57,11 +58,11 @@ export function armTask(ground: Ground, arm: Arm, of: TaskOf): ArmTask {
     },
     async shared(name, make) {
       const folder = join(of.shared, name.replace(/[^\w.-]+/g, '_'))
-      return (
-        await once(folder, { ground: groundHash(ground), arm: arm.name, name }, (resume) =>
-          make(folder, resume),
-        )
-      ).result
+      const turn = { folder: join(of.shared, 'locks'), name: () => basename(folder), signal }
+      const [done] = await inTurn([folder], turn, () =>
+        once(folder, { ground: groundHash(ground), arm: arm.name, name }, (resume) => make(folder, resume)),
+      )
+      return (done as NonNullable<typeof done>).result
     },
     onEvent,
     signal,
