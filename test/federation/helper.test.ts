@@ -11,7 +11,7 @@ import { sealReport, shareVote } from '../../src/federation/client/shares.ts'
 import { collectRound } from '../../src/federation/coordinator/collect.ts'
 import type { AgreedTerms } from '../../src/federation/helper/agreed-terms.ts'
 import { sealingKey } from '../../src/federation/protocol/aggregator.ts'
-import { toBase64Url, utf8 } from '../../src/federation/protocol/bytes.ts'
+import { sha256Hex, toBase64Url, utf8 } from '../../src/federation/protocol/bytes.ts'
 import { type Manifest, manifestBytes, manifestHash } from '../../src/federation/protocol/manifest.ts'
 import type { Problem } from '../../src/federation/protocol/messages.ts'
 import {
@@ -25,6 +25,7 @@ import {
 } from '../../src/federation/protocol/report-bytes.ts'
 import {
   authorization,
+  BODY_HEADER,
   helperName,
   type SignedParts,
   signedBytes,
@@ -404,6 +405,7 @@ describe('who is asked, and who asks', () => {
         body,
         headers: {
           'content-type': 'application/json',
+          [BODY_HEADER]: sha256Hex(utf8(body)),
           ...(authorization === undefined ? {} : { authorization }),
         },
       })

@@ -12,14 +12,16 @@ import { manifestBytes } from '../../src/federation/protocol/manifest.ts'
 import { decodeAnswers, encodeAnswers, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
 import {
   answerBytes,
+  BODY_HEADER,
   helperName,
   parseAuthorization,
   SIGNATURE_HEADER,
+  signedBytes,
 } from '../../src/federation/protocol/signing.ts'
 import { openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
 import { readLedger } from '../../src/privacy/ledger.ts'
 import { exampleManifest } from './example.ts'
-import { flipped, type Pair, type PairOptions, pairsOf, secretOf } from './two-server-kit.ts'
+import { flipped, type Pair, type PairOptions, pairsOf, problemOf, secretOf } from './two-server-kit.ts'
 
 const { begun, pairOf } = pairsOf(afterEach)
 
@@ -47,7 +49,8 @@ describe('a dishonest helper, or an impostor', () => {
     bytes: Uint8Array,
     ring = pair.helperKeys,
   ) {
-    const { time = 0, nonce = '' } = parseAuthorization(request.headers.get('authorization') ?? '') ?? {}
+    const authorization = request.headers.get('authorization') ?? ''
+    const { time = 0, nonce = '' } = parseAuthorization(authorization) ?? {}
     const parts = {
       task: helperName(pair.helper.text),
       method: 'PUT',
@@ -57,7 +60,9 @@ describe('a dishonest helper, or an impostor', () => {
       nonce,
     }
     const headers = new Headers(response.headers)
-    const signature = (await ring.current()).sign(answerBytes(parts, response.status, bytes))
+    const signature = (await ring.current()).sign(
+      answerBytes({ authorization, signed: signedBytes(parts) }, response.status, bytes),
+    )
     headers.set(SIGNATURE_HEADER, toBase64Url(signature))
     return new Response(new Uint8Array(bytes), { status: response.status, headers })
   }
@@ -114,6 +119,40 @@ describe('a dishonest helper, or an impostor', () => {
     })
     const twice = doubled.connection.announce(sha256Hex(document), document)
     await expect(twice).rejects.toThrow(/could not reach the helper.*its answer is not signed by it/)
+  })
+
+  it('a sniffer gets no refusal that the leader takes for its own: another signature, name, body or type', async () => {
+    const header = (request: Request) => request.headers.get('authorization') ?? ''
+    const forged: Record<string, (request: Request) => { [name: string]: string }> = {
+      'another signature': (request) => ({
+        authorization: header(request).replace(/.{86}$/, 'A'.repeat(86)),
+      }),
+      'another name': (request) => ({
+        authorization: header(request).replace(/client=.{64}/, `client=${'0'.repeat(64)}`),
+      }),
+      'another body': () => ({}),
+      'another type': () => ({ 'content-type': 'text/plain' }),
+      'a body that is said to be larger': () => ({ 'content-length': '99999999999' }),
+      'another hash of the body': () => ({ [BODY_HEADER]: '0'.repeat(64) }),
+    }
+    for (const [name, change] of Object.entries(forged)) {
+      let heard = ''
+      const pair = await pairOf({
+        patienceMs: 1,
+        between: async (request, helper) => {
+          const headers = new Headers(request.headers)
+          for (const [key, value] of Object.entries(change(request))) headers.set(key, value)
+          const body = name === 'another body' ? '[]' : await request.arrayBuffer()
+          const answer = await helper(new Request(request.url, { method: 'PUT', headers, body }))
+          heard = (await problemOf(answer.clone() as Response)).code
+          return answer
+        },
+      })
+      await expect(pair.connection.refuse('a'.repeat(64)), name).rejects.toThrow(
+        /could not reach the helper.*its answer is not signed by it/,
+      )
+      expect(heard, name).toMatch(/unsigned|malformed|wrong-type|too-large/)
+    }
   })
 
   it('a helper that signs wrong verifier messages, or too few answers, is not believed', async () => {

@@ -6,10 +6,10 @@ import { type ClientIdentity, clientIdentity } from '../../src/federation/client
 import { type Shares, sealReport, shareVote } from '../../src/federation/client/shares.ts'
 import { collectRound, type RoundTerms } from '../../src/federation/coordinator/collect.ts'
 import type { Keys } from '../../src/federation/protocol/aggregator.ts'
-import { toBase64Url } from '../../src/federation/protocol/bytes.ts'
+import { sha256Hex, toBase64Url } from '../../src/federation/protocol/bytes.ts'
 import type { Manifest } from '../../src/federation/protocol/manifest.ts'
 import { type JobItem, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
-import { authorization, helperName, signedBytes } from '../../src/federation/protocol/signing.ts'
+import { authorization, BODY_HEADER, helperName, signedBytes } from '../../src/federation/protocol/signing.ts'
 import { voteTermsOf } from '../../src/federation/protocol/vote-terms.ts'
 import type { KeyRing } from '../../src/federation/verification/aggregator-keys.ts'
 import { type JobResult, joinedResults, startJob } from '../../src/federation/verification/jobs.ts'
@@ -156,7 +156,11 @@ export async function leaderRequest(
   { leaderKeys, helper }: Pair,
   path: string,
   body: Uint8Array,
-  change: SignedChange & { readonly keys?: KeyRing; readonly contentType?: string } = {},
+  change: SignedChange & {
+    readonly keys?: KeyRing
+    readonly contentType?: string
+    readonly bodyAhead?: Uint8Array
+  } = {},
 ): Promise<Request> {
   const own = await (change.keys ?? leaderKeys).current()
   const parts = {
@@ -173,6 +177,7 @@ export async function leaderRequest(
     body: new Uint8Array(body),
     headers: {
       authorization: authorization(own.client, parts, own.sign(signedBytes(parts))),
+      [BODY_HEADER]: sha256Hex(change.bodyAhead ?? body),
       'content-type': change.contentType ?? (json ? 'application/json' : 'application/octet-stream'),
     },
   })

@@ -69,6 +69,49 @@ describe('a dishonest leader at the helper', () => {
     expect(await readLedger(pair.ledgers.helper)).toEqual([])
   })
 
+  it('nothing of a body is read, nor the round looked up, before its leader is known', async () => {
+    const { pair, hash } = await begun()
+    const stranger = await openKeyRing(join(pair.folder, 'stranger.keys'))
+    const path = jobPath(hash)
+    const { round } = pair.atHelper
+    let [read, lookedUp] = [0, 0]
+    Object.assign(pair.atHelper, {
+      round: (manifest: string) => {
+        lookedUp++
+        return round(manifest)
+      },
+    })
+    const ask = async (change: object, without: readonly string[] = []) => {
+      const { headers } = await leaderRequest(pair, path, new Uint8Array(9), change)
+      for (const name of without) headers.delete(name)
+      const body = new ReadableStream(
+        {
+          pull(controller) {
+            read++
+            controller.enqueue(new Uint8Array(9))
+            controller.close()
+          },
+        },
+        { highWaterMark: 0 },
+      )
+      const init = { method: 'PUT', headers, body, duplex: 'half' }
+      const answer = await pair.askHelper(new Request(`http://helper.test${path}`, init as RequestInit))
+      return (await problemOf(answer)).code
+    }
+    expect(await ask({}, ['authorization'])).toBe('unsigned')
+    expect(await ask({}, ['pretext-body'])).toBe('unsigned')
+    expect(await ask({ keys: stranger })).toBe('unsigned')
+    expect(await ask({ bodyAhead: new Uint8Array(8) })).toBe('unsigned')
+    expect(await ask({ time: Date.now() - 301_000 })).toBe('expired')
+    expect([read, lookedUp]).toEqual([0, 0])
+    const nonce = toBase64Url(randomBytes(16))
+    expect(await ask({ nonce })).toBe('malformed')
+    const after = [read, lookedUp]
+    expect(after).toEqual([1, 2])
+    expect(await ask({ nonce })).toBe('replayed')
+    expect([read, lookedUp]).toEqual(after)
+  })
+
   it('a client’s own signature is worth nothing here', async () => {
     const { pair, hash } = await begun()
     const secretKey = secretOf(0)

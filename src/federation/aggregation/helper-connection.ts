@@ -12,7 +12,7 @@ import {
 } from '../protocol/aggregator.ts'
 import { fromBase64Url, fromUtf8, utf8 } from '../protocol/bytes.ts'
 import type { Problem } from '../protocol/messages.ts'
-import { answerBytes, helperName, SIGNATURE_HEADER, type SignedParts } from '../protocol/signing.ts'
+import { type AskedWith, answerBytes, helperName, SIGNATURE_HEADER } from '../protocol/signing.ts'
 import type { KeyRing } from '../verification/aggregator-keys.ts'
 
 export interface HelperConnectionOptions {
@@ -52,7 +52,7 @@ export function helperConnection(options: HelperConnectionOptions): HelperConnec
     clock,
     jitter: systemJitter,
     patienceMs: options.patienceMs ?? PATIENCE_MS,
-    genuine: (answer, request) => signedByHelper(identity, answer, request),
+    genuine: (answer, asked) => signedByHelper(identity, answer, asked),
     ...(options.onRetry === undefined ? {} : { onRetry: options.onRetry }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   })
@@ -60,6 +60,7 @@ export function helperConnection(options: HelperConnectionOptions): HelperConnec
     const own = await keys.current()
     const signer = {
       task: helperName(identity.text),
+      bodyAhead: true,
       identity: { client: own.client, sign: async (bytes: Uint8Array) => own.sign(bytes) },
     }
     const answer = await connection.call({ method: 'PUT', path, body, contentType, signer })
@@ -90,12 +91,12 @@ export function helperConnection(options: HelperConnectionOptions): HelperConnec
 function signedByHelper(
   { signing }: AggregatorIdentity,
   { status, headers, bytes }: ReceivedAnswer,
-  request: SignedParts,
+  asked: AskedWith,
 ): boolean {
   const signature = fromBase64Url(headers.get(SIGNATURE_HEADER) ?? '')
   if (signature?.length !== 64) return false
   try {
-    return ed25519.verify(signature, answerBytes(request, status, bytes), signing)
+    return ed25519.verify(signature, answerBytes(asked, status, bytes), signing)
   } catch {
     return false
   }

@@ -4,7 +4,13 @@ import { PretextError } from '../../errors.ts'
 import type { Clock } from '../clock.ts'
 import { sha256Hex, toBase64Url } from '../protocol/bytes.ts'
 import { type Problem, ProblemSchema } from '../protocol/messages.ts'
-import { authorization, type SignedParts, signedBytes } from '../protocol/signing.ts'
+import {
+  type AskedWith,
+  authorization,
+  BODY_HEADER,
+  type SignedParts,
+  signedBytes,
+} from '../protocol/signing.ts'
 import type { ClientIdentity } from './identity.ts'
 
 export interface ConnectionOptions {
@@ -20,7 +26,7 @@ export interface ConnectionOptions {
   /** For people: who is asked. */
   readonly whom?: string
   /** Whether an answer to a signed request is from whom it should be; one that is not counts as none. */
-  readonly genuine?: (answer: ReceivedAnswer, request: SignedParts) => boolean
+  readonly genuine?: (answer: ReceivedAnswer, asked: AskedWith) => boolean
   readonly signal?: AbortSignal
 }
 
@@ -33,6 +39,8 @@ export interface ReceivedAnswer {
 export interface Signer {
   readonly identity: Pick<ClientIdentity, 'client' | 'sign'>
   readonly task: string
+  /** Whether the body's sha256 goes ahead of it, so that the signature can be looked at first. */
+  readonly bodyAhead?: boolean
 }
 
 interface Call {
@@ -78,10 +86,10 @@ export function connect(options: ConnectionOptions): Connection {
   ): Promise<Answered | Refused | { readonly again: string; readonly seconds?: number }> => {
     const { method, path, body, contentType, signer } = call
     const headers: Record<string, string> = contentType === undefined ? {} : { 'content-type': contentType }
-    let parts: SignedParts | undefined
+    let asked: AskedWith | undefined
     if (signer !== undefined) {
       const { identity } = signer
-      parts = {
+      const parts: SignedParts = {
         task: signer.task,
         method,
         // Without the path of `server`: a proxy in front may take that away.
@@ -90,7 +98,11 @@ export function connect(options: ConnectionOptions): Connection {
         time: clock.now() + offset,
         nonce: toBase64Url(crypto.getRandomValues(new Uint8Array(16))),
       }
-      headers.authorization = authorization(identity.client, parts, await identity.sign(signedBytes(parts)))
+      const bodySha256 = sha256Hex(parts.body)
+      const signed = signedBytes(parts, bodySha256)
+      asked = { authorization: authorization(identity.client, parts, await identity.sign(signed)), signed }
+      headers.authorization = asked.authorization
+      if (signer.bodyAhead === true) headers[BODY_HEADER] = bodySha256
     }
     const cut = AbortSignal.timeout(REQUEST_MS)
     try {
@@ -104,8 +116,8 @@ export function connect(options: ConnectionOptions): Connection {
       const bytes = new Uint8Array(await response.arrayBuffer())
       const { status } = response
       if (
-        parts !== undefined &&
-        options.genuine?.({ status, headers: response.headers, bytes }, parts) === false
+        asked !== undefined &&
+        options.genuine?.({ status, headers: response.headers, bytes }, asked) === false
       )
         return { again: 'its answer is not signed by it' }
       if (response.ok && bytes.length <= LARGEST_ANSWER) return { ok: true, bytes }

@@ -64,7 +64,7 @@ export function createAuthenticator(store: Store, task: string) {
     if (key === undefined) throw new Refusal('unsigned')
     const { method, path, body } = request
     const bodySha256 = createHash('sha256').update(body).digest('hex')
-    const signed = signedBytes({ task, method, path, body, time, nonce }, bodySha256)
+    const signed = signedBytes({ task, method, path, time, nonce }, bodySha256)
     if (!verify(null, signed, key, signature)) throw new Refusal('unsigned')
     return { ...authorization, bodySha256 }
   }

@@ -8,16 +8,18 @@ import { pathOf, refuseOtherMethods } from '../coordinator/app.ts'
 import { parseBody, readBody } from '../coordinator/read-body.ts'
 import { Refusal, refusalResponse } from '../coordinator/refusal.ts'
 import type { AggregatorIdentity } from '../protocol/aggregator.ts'
-import { toBase64Url } from '../protocol/bytes.ts'
+import { sha256Hex, toBase64Url } from '../protocol/bytes.ts'
 import { ReleaseRequestSchema } from '../protocol/messages.ts'
 import { helperOpenApiDocument } from '../protocol/openapi.ts'
 import {
+  type AskedWith,
+  type Authorization,
   answerBytes,
+  BODY_HEADER,
   clientIdOf,
   parseAuthorization,
   SIGNATURE_HEADER,
   SIGNATURE_WINDOW_MS,
-  type SignedParts,
   signedBytes,
 } from '../protocol/signing.ts'
 import type { KeyRing } from '../verification/aggregator-keys.ts'
@@ -40,9 +42,9 @@ export function helperApp(options: HelperAppOptions): Hono {
   const { rounds, keys } = options
   const { clock = systemClock } = options
   const app = new Hono({ strict: false })
-  const authenticate = leaderOnly(options.leader, clock)
+  const refusalOf = leaderOnly(options.leader, clock)
 
-  const answered = async (error: unknown): Promise<Response> => {
+  const answered = (error: unknown): Response => {
     if (error instanceof Refusal) return refusalResponse(error)
     const name = error instanceof Error ? error.name : typeof error
     options.onEvent?.({ type: 'warning', message: `a request failed inside the helper (${name})` })
@@ -51,7 +53,15 @@ export function helperApp(options: HelperAppOptions): Hono {
   app.onError(answered)
   app.notFound(() => refusalResponse(new Refusal('not-found')))
 
-  /** One operation of the leader: reads, checks who asks, answers, signs. */
+  const signedAnswer = async (asked: AskedWith, response: Response): Promise<Response> => {
+    const bytes = new Uint8Array(await response.arrayBuffer())
+    const signature = (await keys.current()).sign(answerBytes(asked, response.status, bytes))
+    const headers = new Headers(response.headers)
+    headers.set(SIGNATURE_HEADER, toBase64Url(signature))
+    return new Response(bytes, { status: response.status, headers })
+  }
+
+  /** One operation of the leader: checks who asks, reads, answers, signs. */
   const operation = (
     path: string,
     contentType: string,
@@ -62,37 +72,28 @@ export function helperApp(options: HelperAppOptions): Hono {
       const hash = c.req.param('manifest') ?? ''
       const number = c.req.param('number') ?? '0'
       if (!/^[0-9a-f]{64}$/.test(hash) || !/^(0|[1-9]\d{0,8})$/.test(number)) throw new Refusal('not-found')
-      const body = await readBody(c.req.raw, await largest(hash), contentType)
-      const header = c.req.header('authorization')
-      const request = { method: 'PUT', path: pathOf(c.req.url), body, task: options.name }
-      let replayed = false
-      const response = await Promise.resolve()
-        .then(() => authenticate(header, request))
-        .then(() => act(hash, body, Number(number)))
-        .then(
-          (bytes) =>
-            new Response(bytes === undefined ? '{}' : new Uint8Array(bytes), {
-              headers: {
-                'content-type': bytes === undefined ? 'application/json' : 'application/octet-stream',
-                'cache-control': 'no-store',
-              },
-            }),
-          (error: unknown) => {
-            replayed = error instanceof Refusal && error.code === 'replayed'
-            return answered(error)
-          },
-        )
-      // A stranger's refusal is signed too, so that a leader that is not known here hears why at once. That of a request that
-      // a network doubled is not: it would stand in for the answer to the first.
-      const parts = parseAuthorization(header)
-      if (parts === undefined || replayed) return response
-      const bytes = new Uint8Array(await response.arrayBuffer())
-      const signature = (await keys.current()).sign(
-        answerBytes({ ...request, ...parts }, response.status, bytes),
-      )
-      const headers = new Headers(response.headers)
-      headers.set(SIGNATURE_HEADER, toBase64Url(signature))
-      return new Response(bytes, { status: response.status, headers })
+      const header = c.req.header('authorization') ?? ''
+      const bodySha256 = c.req.header(BODY_HEADER) ?? ''
+      const authorization = parseAuthorization(header)
+      if (authorization === undefined || !/^[0-9a-f]{64}$/.test(bodySha256)) throw new Refusal('unsigned')
+      const { time, nonce } = authorization
+      const parts = { task: options.name, method: 'PUT', path: pathOf(c.req.url), time, nonce }
+      const asked = { authorization: header, signed: signedBytes(parts, bodySha256) }
+      // Nothing is read, or looked up, for anybody else. A stranger's refusal is signed, so that a leader that is not known
+      // here hears why at once. That of a request that a network doubled, or spoiled, is not: it would stand in for the
+      // answer to the leader's own.
+      const refusal = refusalOf(authorization, asked.signed)
+      if (refusal?.code === 'replayed') throw refusal
+      if (refusal !== undefined) return signedAnswer(asked, refusalResponse(refusal))
+      let most: number
+      try {
+        most = await largest(hash)
+      } catch (error) {
+        return signedAnswer(asked, answered(error))
+      }
+      const body = await readBody(c.req.raw, most, contentType)
+      if (sha256Hex(body) !== bodySha256) throw new Refusal('malformed', 'another body was signed')
+      return signedAnswer(asked, await act(hash, body, Number(number)).then(done, answered))
     })
 
   operation(
@@ -114,7 +115,7 @@ export function helperApp(options: HelperAppOptions): Hono {
     '/v1/rounds/:manifest/release',
     'application/json',
     () => LARGEST_JSON,
-    (hash, body) => rounds.release(hash, parseBody(body, ReleaseRequestSchema)),
+    async (hash, body) => rounds.release(hash, parseBody(body, ReleaseRequestSchema)),
   )
   operation(
     '/v1/rounds/:manifest/refused',
@@ -139,26 +140,31 @@ export function helperApp(options: HelperAppOptions): Hono {
   return app
 }
 
-/** Checks that a request is the leader's, fresh, and not one that came before. */
+const done = (bytes: Uint8Array | undefined): Response =>
+  new Response(bytes === undefined ? '{}' : new Uint8Array(bytes), {
+    headers: {
+      'content-type': bytes === undefined ? 'application/json' : 'application/octet-stream',
+      'cache-control': 'no-store',
+    },
+  })
+
+/** Why a request is not the leader's, fresh, or one that has not come before; undefined where it is all of this. */
 function leaderOnly({ signing }: AggregatorIdentity, clock: Clock) {
   const leader = clientIdOf(signing)
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(signing) }, format: 'jwk' })
   /** Nonces by time. Everything here may be done twice, so those of another life of this process need not be known. */
   const used = new Map<string, number>()
-  return (header: string | undefined, request: Omit<SignedParts, 'time' | 'nonce'>): SignedParts => {
-    const authorization = parseAuthorization(header)
-    if (authorization === undefined || authorization.client !== leader) throw new Refusal('unsigned')
-    const { time, nonce, signature } = authorization
+  return ({ client, time, nonce, signature }: Authorization, signed: Uint8Array): Refusal | undefined => {
+    if (client !== leader) return new Refusal('unsigned')
     const now = clock.now()
-    if (Math.abs(now - time) > SIGNATURE_WINDOW_MS) throw new Refusal('expired')
-    const parts = { ...request, time, nonce }
-    if (!verify(null, signedBytes(parts), key, signature)) throw new Refusal('unsigned')
+    if (Math.abs(now - time) > SIGNATURE_WINDOW_MS) return new Refusal('expired')
+    if (!verify(null, signed, key, signature)) return new Refusal('unsigned')
     for (const [old, at] of used) {
       if (now - at <= 2 * SIGNATURE_WINDOW_MS) break
       used.delete(old)
     }
-    if (used.has(nonce)) throw new Refusal('replayed')
+    if (used.has(nonce)) return new Refusal('replayed')
     used.set(nonce, now)
-    return parts
+    return undefined
   }
 }

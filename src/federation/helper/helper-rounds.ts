@@ -47,8 +47,6 @@ export interface HelperRounds {
 
 /** Reports in a job. */
 const LARGEST_JOB = 1024
-/** Bytes of a job that is read although its round is unknown, so that the answer can be signed. */
-const SMALL_JOB = 1 << 20
 
 /** A round that its leader left is forgotten so long after its deadline: no share lies about for ever. */
 const ABANDONED_MS = 7 * 86_400_000
@@ -128,9 +126,7 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
       await store.addRound(hash, document, clock.now())
     },
     async largestJob(hash) {
-      const round = await store.round(hash)
-      if (round === undefined) return SMALL_JOB
-      const manifest = parseManifest(round.document, hash)
+      const { manifest } = await roundOf(hash)
       return 8 + LARGEST_JOB * jobItemSize(voteVdaf(manifest))
     },
     job: (hash, number, body) => oneAtATime(() => answer(hash, number, body)),

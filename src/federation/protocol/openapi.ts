@@ -95,7 +95,14 @@ export function helperOpenApiDocument() {
       },
     },
   })
-  const body = (content: object) => ({ parameters: [manifest], requestBody: { required: true, ...content } })
+  const ahead = {
+    ...parameter('pretext-body', 'sha256 of the body, in hex: the signature is looked at before the body'),
+    in: 'header',
+  }
+  const body = (content: object) => ({
+    parameters: [manifest, ahead],
+    requestBody: { required: true, ...content },
+  })
   const object = { content: { 'application/json': { schema: { type: 'object' } } } }
   const number = parameter('number', 'Of the job, from 0', { type: 'integer', minimum: 0 })
   return {
@@ -121,7 +128,7 @@ export function helperOpenApiDocument() {
       '/v1/rounds/{manifest}/jobs/{number}': asked(
         'job',
         'Reports of a closed round, with the leader’s half of their verification',
-        { ...body(bytes), parameters: [manifest, number] },
+        { ...body(bytes), parameters: [manifest, number, ahead] },
         'not-found',
         'other-job',
         'round-closed',

@@ -26,8 +26,16 @@ export interface Authorization {
   readonly signature: Uint8Array
 }
 
+/** A request of whose body only the sha256 is known. */
+export type HashedParts = Omit<SignedParts, 'body'>
+
 /** The bytes under a signature. */
-export function signedBytes(parts: SignedParts, bodySha256: string = sha256Hex(parts.body)): Uint8Array {
+export function signedBytes(parts: SignedParts): Uint8Array
+export function signedBytes(parts: HashedParts, bodySha256: string): Uint8Array
+export function signedBytes(
+  parts: HashedParts & { readonly body?: Uint8Array },
+  bodySha256: string = sha256Hex(parts.body as Uint8Array),
+): Uint8Array {
   const { task, method, path, time, nonce } = parts
   return utf8([PROTOCOL, task, method, path, bodySha256, time, nonce].join('\n'))
 }
@@ -79,10 +87,20 @@ export function helperName(identity: string): string {
   return sha256Hex(utf8(identity)).slice(0, 32)
 }
 
+/** Header of a request to the helper: the sha256 of its body, in hex. So nothing is read that the leader did not sign. */
+export const BODY_HEADER = 'pretext-body'
+
 /** Header of an answer of the helper: its signature over `answerBytes`. */
 export const SIGNATURE_HEADER = 'pretext-signature'
 
-/** What the helper signs of an answer: it holds for one request alone. */
-export function answerBytes(request: SignedParts, status: number, body: Uint8Array): Uint8Array {
-  return utf8(['answer', status, sha256Hex(body), fromUtf8(signedBytes(request))].join('\n'))
+/** A request as far as an answer is bound to it. */
+export interface AskedWith {
+  /** Its header: whoever sends the same under another signature, or name, hears something else. */
+  readonly authorization: string
+  readonly signed: Uint8Array
+}
+
+/** What the helper signs of an answer: it holds for one request alone, as it was signed. */
+export function answerBytes(asked: AskedWith, status: number, body: Uint8Array): Uint8Array {
+  return utf8(['answer', status, sha256Hex(body), asked.authorization, fromUtf8(asked.signed)].join('\n'))
 }
