@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { helperConnection } from '../../src/federation/aggregation/helper-connection.ts'
 import { clientIdentity } from '../../src/federation/client/identity.ts'
 import { sealReport, shareVote } from '../../src/federation/client/shares.ts'
+import { keepNewestKey, newestKey } from '../../src/federation/client/state.ts'
 import { collectRound } from '../../src/federation/coordinator/collect.ts'
 import type { AgreedTerms } from '../../src/federation/helper/agreed-terms.ts'
 import { sealingKey } from '../../src/federation/protocol/aggregator.ts'
@@ -542,6 +543,64 @@ describe('sealing', () => {
         'expected keys that the aggregator of this round signed',
       )
     expect(() => sealingKey(keys, helper, keys.until)).toThrow('expected keys')
+    expect(keys.until - now).toBe(6 * 3_600_000)
+  })
+
+  it('a key that was replaced is refused by whoever saw the next one, whoever still serves it', async () => {
+    const { leaderKeys, helperKeys, helper, helperKeyFile, connection, second } = await twoServers()
+    const now = Date.now()
+    const before = (await helperKeys.current()).sealingKeys(now)
+    const { created } = sealingKey(before, helper, now)
+    // A clock that went back makes no older key.
+    await rotateSealingKey(helperKeyFile, created - 60_000, 0)
+    const after = (await helperKeys.current()).sealingKeys(now)
+    const newest = sealingKey(after, helper, now, created).created
+    expect(newest).toBeGreaterThan(created)
+    expect(() => sealingKey(before, helper, now, newest)).toThrow(
+      'expected the newest sealing key of an aggregator, got one that it had replaced',
+    )
+    // Nor is the time of a key anybody else's to say.
+    const [first, ...rest] = before.keys
+    const newer = { ...before, keys: [{ ...(first as (typeof before.keys)[0]), created: newest }, ...rest] }
+    expect(() => sealingKey(newer as typeof before, helper, now, newest)).toThrow('signed lately')
+    // The leader, too, does not take a network's old copy.
+    await connection.sealingKeys()
+    let stale = true
+    const line = helperConnection({
+      url: 'http://helper.test',
+      identity: helper,
+      keys: leaderKeys,
+      fetch: (async (input, init) =>
+        stale ? Response.json(before) : second.fetch(new Request(input, init))) as typeof fetch,
+    })
+    stale = false
+    await line.sealingKeys()
+    stale = true
+    await expect(line.sealingKeys()).rejects.toThrow('one that it had replaced')
+  })
+
+  it('while the helper is away clients vote under its signed keys, and for no longer', async () => {
+    const clock = manualClock(Date.now())
+    let away = false
+    const servers = await twoServers({
+      clock,
+      terms: { openSeconds: 86_400 },
+      between: (line) => (input, init) =>
+        away ? Promise.reject(new TypeError('fetch failed')) : line(input, init),
+    })
+    const stop = new AbortController()
+    await openedRound(servers.coordinator, servers.terms, stop.signal)
+    stop.abort()
+    const keys = () => Promise.resolve(servers.app.request('http://coordinator.test/v1/keys'))
+    expect((await keys()).status).toBe(200)
+    away = true
+    clock.advance(6 * 3_600_000 - 1)
+    expect((await keys()).status).toBe(200)
+    clock.advance(1)
+    const answer = await keys()
+    expect([answer.status, (await problemOf(answer)).code]).toEqual([503, 'try-later'])
+    away = false
+    expect((await keys()).status).toBe(200)
   })
 
   it('goes on through a rotation in the middle of a round: no vote is lost, one retry', async () => {
@@ -630,6 +689,46 @@ describe('a client', () => {
     const fresh = memoryState()
     expect(await reasons(fresh, { helper: servers.helper.text })).toEqual([])
     expect(fresh.values.get(`helper-${servers.coordinator.task}`)).toBe(servers.helper.text)
+  })
+
+  it('seals to no key that was replaced before its eyes, nor charges for it: a leader hides no change of keys', async () => {
+    const servers = await twoServers({ terms: { openSeconds: 3600 } })
+    const { hash } = await openedRound(servers.coordinator, servers.terms)
+    const manifest = (await servers.coordinator.manifest(hash)) as Manifest
+    const answer = async () => ({
+      leader: (await servers.leaderKeys.current()).sealingKeys(Date.now()),
+      helper: (await servers.helperKeys.current()).sealingKeys(Date.now()),
+    })
+    const before = await answer()
+    await rotateSealingKey(servers.helperKeyFile, Date.now(), 0)
+    // It saw the new key in another round; the leader serves the old one, signed and not run out.
+    const state = memoryState()
+    await keepNewestKey(state.storage, (await answer()).helper)
+    const sent: string[] = []
+    const person = await enrolledClient(servers, {
+      state,
+      fetch: (async (input, init) => {
+        if (init?.method === 'PUT') sent.push(String(input))
+        return String(input).endsWith('/v1/keys') ? Response.json(before) : servers.fetch(input, init)
+      }) as typeof fetch,
+    })
+    const take = async () => {
+      for await (const _ of person.participate({ texts: ['some words of a text'] }, { rounds: 1 })) {
+        // Until it votes or fails.
+      }
+    }
+    await expect(take()).rejects.toThrow('got one that it had replaced')
+    expect(sent).toEqual([])
+    expect(await state.ledger.has(manifest.task, `${manifest.run}/round-1`)).toBe(false)
+    // One that votes remembers what it sealed to.
+    const fresh = memoryState()
+    const other = await enrolledClient(servers, { state: fresh })
+    for await (const _ of other.participate({ texts: ['some words of a text'] }, { rounds: 1 })) {
+      // Until it has voted.
+    }
+    const now = await answer()
+    expect(await newestKey(fresh.storage, servers.helper.text)).toBe(now.helper.keys[0]?.created)
+    expect(await newestKey(fresh.storage, servers.leader.text)).toBe(now.leader.keys[0]?.created)
   })
 
   it('that demands two servers refuses a trusted round, and the other way round', async () => {

@@ -231,10 +231,10 @@ describe('a dishonest helper, or an impostor', () => {
         now: Date.now(),
       })
       await expect(sealed, name).rejects.toThrow(
-        'expected keys that the aggregator of this round signed today',
+        'expected keys that the aggregator of this round signed lately',
       )
     }
     const late = sealReport(manifest, hash, shares, { keys: honest, identity, now: honest.helper.until })
-    await expect(late).rejects.toThrow('signed today')
+    await expect(late).rejects.toThrow('signed lately')
   })
 })

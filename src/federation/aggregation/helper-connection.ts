@@ -67,6 +67,7 @@ export function helperConnection(options: HelperConnectionOptions): HelperConnec
     if (!answer.ok) throw refusedByHelper(answer.problem)
     return answer.bytes
   }
+  let newest = 0
   return {
     async sealingKeys() {
       // Clients wait for this: one try, and the next of them tries again.
@@ -74,7 +75,7 @@ export function helperConnection(options: HelperConnectionOptions): HelperConnec
       if (!answer.ok) throw refusedByHelper(answer.problem)
       const parsed = SealingKeysSchema.safeParse(JSON.parse(fromUtf8(answer.bytes)))
       if (!parsed.success) throw new RangeError('expected the keys of a helper')
-      sealingKey(parsed.data, identity, clock.now())
+      newest = sealingKey(parsed.data, identity, clock.now(), newest).created
       return parsed.data
     },
     async announce(hash, document) {

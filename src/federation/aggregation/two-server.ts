@@ -158,7 +158,7 @@ function sigmaOf(manifest: Manifest): number {
 
 /**
  * The helper's keys. They are asked for again behind the back of whoever needs them, or, with `now`, before: a helper that is
- * away for a while keeps nobody from voting.
+ * away keeps nobody from voting while its signature holds.
  */
 function heldKeys({ sealingKeys }: HelperConnection, clock: Clock): (now: boolean) => Promise<SealingKeys> {
   let held: { readonly at: number; readonly keys: SealingKeys } | undefined
@@ -175,12 +175,12 @@ function heldKeys({ sealingKeys }: HelperConnection, clock: Clock): (now: boolea
     return asking
   }
   return async (now) => {
-    const age = held === undefined ? Number.POSITIVE_INFINITY : clock.now() - held.at
-    if (held !== undefined && (!now || age < KEYS_FRESH_MS / 10)) {
+    const last = held !== undefined && clock.now() < held.keys.until ? held.keys : undefined
+    const age = clock.now() - (held?.at ?? 0)
+    if (last !== undefined && (!now || age < KEYS_FRESH_MS / 10)) {
       if (age >= KEYS_FRESH_MS) ask().catch(() => {})
-      return held.keys
+      return last
     }
-    const last = held?.keys
     return ask().catch(() => {
       if (last !== undefined) return last
       throw new Refusal('try-later', 'the helper does not answer', { 'retry-after': '5' })

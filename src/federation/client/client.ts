@@ -35,9 +35,11 @@ import {
   type ClientLedger,
   type ClientStorage,
   identityFor,
+  keepNewestKey,
   keepReceipt,
   keepUpload,
   keptVote,
+  newestKey,
   pinHelper,
   pinnedHelper,
   type Upload,
@@ -141,7 +143,12 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
     const answer = await connection.call({ method: 'GET', path: '/v1/keys' })
     if (!answer.ok) throw refusedError(answer.problem)
     const keys = understood(answer.bytes, KeysSchema)
-    const bytes = await sealReport(manifest, hash, shares, { keys, identity, now: clock.now() })
+    const newest = {
+      leader: await newestKey(storage, keys.leader.identity),
+      helper: await newestKey(storage, keys.helper.identity),
+    }
+    const bytes = await sealReport(manifest, hash, shares, { keys, identity, now: clock.now(), newest })
+    for (const each of [keys.leader, keys.helper]) await keepNewestKey(storage, each)
     return { bytes, shares: sharesText(shares) }
   }
   const sendVote = (hash: string, upload: Upload, manifest: Manifest, identity: ClientIdentity) =>

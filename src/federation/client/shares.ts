@@ -36,19 +36,27 @@ export function shareVote(manifest: Manifest, hash: string, vote: Vote): Shares 
   return { id, publicShare, leader, helper }
 }
 
-/** The bytes that leave. Throws PretextError where the keys are not those of the manifest's aggregators. */
+/**
+ * The bytes that leave. Throws PretextError where the keys are not those of the manifest's aggregators, or older than the
+ * newest of them that this client saw.
+ */
 export async function sealReport(
   manifest: Manifest,
   hash: string,
   shares: Shares,
-  options: { readonly keys: Keys; readonly identity: ClientIdentity; readonly now: number },
+  options: {
+    readonly keys: Keys
+    readonly identity: ClientIdentity
+    readonly now: number
+    readonly newest?: Readonly<Record<Role, number>>
+  },
 ): Promise<Uint8Array> {
   const { aggregation } = manifest
   if (aggregation.mode !== 'two-server') throw new RangeError('expected a round of two servers')
-  const { keys, identity, now } = options
+  const { keys, identity, now, newest } = options
   const round = reportRound(manifest, hash)
   const part = { id: shares.id, client: identity.publicKey, publicShare: shares.publicShare }
-  const keyOf = (role: Role) => sealingKey(keys[role], parseIdentity(aggregation[role]), now)
+  const keyOf = (role: Role) => sealingKey(keys[role], parseIdentity(aggregation[role]), now, newest?.[role])
   const helper = await seal(round, 'helper', part, keyOf('helper'), shares.helper)
   return encodeReport(round.vdaf, {
     ...part,

@@ -1,7 +1,8 @@
 // What a client keeps: its identity, its unfinished vote and its ledger. Injected, because a browser keeps them elsewhere
 // than Node does; whatever keeps them, a value that was set is there after a crash.
 import type { MechanismEvent } from '../../privacy/events.ts'
-import { fromBase64Url, toBase64Url } from '../protocol/bytes.ts'
+import type { SealingKeys } from '../protocol/aggregator.ts'
+import { fromBase64Url, sha256Hex, toBase64Url, utf8 } from '../protocol/bytes.ts'
 import type { Receipt } from '../protocol/messages.ts'
 import { type ClientIdentity, clientIdentity } from './identity.ts'
 
@@ -39,6 +40,19 @@ export function pinnedHelper(storage: ClientStorage, task: string): Promise<stri
 /** Keeps the helper of the first round: from here on another one is refused. */
 export async function pinHelper(storage: ClientStorage, task: string, identity: string): Promise<void> {
   if ((await pinnedHelper(storage, task)) === undefined) await storage.set(`helper-${task}`, identity)
+}
+
+const newestKeyName = (aggregator: string) => `sealing-${sha256Hex(utf8(aggregator))}`
+
+/** When the newest sealing key of an aggregator was made that this client saw, in any task; 0 before the first. */
+export async function newestKey(storage: ClientStorage, aggregator: string): Promise<number> {
+  return Number((await storage.get(newestKeyName(aggregator))) ?? 0)
+}
+
+export async function keepNewestKey(storage: ClientStorage, { identity, keys }: SealingKeys): Promise<void> {
+  const created = keys[0]?.created ?? 0
+  if (created > (await newestKey(storage, identity)))
+    await storage.set(newestKeyName(identity), String(created))
 }
 
 /** The vote of a round: kept before it is first sent, replaced by its receipt once that is there. */

@@ -51,6 +51,7 @@ export const SealingKeysSchema = z.strictObject({
       z.strictObject({
         id: z.string().check(z.regex(/^[0-9a-f]{16}$/), z.describe('The first 8 bytes of its sha256')),
         publicKey: z.string().check(z.length(43), z.describe('X25519, 32 bytes')),
+        created: Time.check(z.describe('Whoever saw a newer key refuses this one')),
         expires: z.nullable(Time).check(z.describe('Uploads under it are refused from then on')),
       }),
     )
@@ -66,7 +67,7 @@ export type SealingKeys = z.output<typeof SealingKeysSchema>
 export type Keys = z.output<typeof KeysSchema>
 
 export function signedKeysBytes({ identity, keys, until }: Omit<SealingKeys, 'signature'>): Uint8Array {
-  const lines = keys.map(({ id, publicKey, expires }) => `${id} ${publicKey} ${expires}`)
+  const lines = keys.map(({ id, publicKey, created, expires }) => `${id} ${publicKey} ${created} ${expires}`)
   return utf8([PROTOCOL, 'sealing keys', identity, until, ...lines].join('\n'))
 }
 
@@ -77,10 +78,19 @@ export function keyIdOf(publicKey: Uint8Array): string {
 export interface SealingKey {
   readonly id: string
   readonly publicKey: Uint8Array
+  readonly created: number
 }
 
-/** The key to seal to. Throws PretextError `federation` where these are not fresh keys of that identity. */
-export function sealingKey(keys: SealingKeys, expected: AggregatorIdentity, now: number): SealingKey {
+/**
+ * The key to seal to. Throws PretextError `federation` where these are not fresh keys of that identity, or older than the
+ * newest that was seen: a change of keys, after a theft say, cannot be hidden from whoever heard of it.
+ */
+export function sealingKey(
+  keys: SealingKeys,
+  expected: AggregatorIdentity,
+  now: number,
+  newest = 0,
+): SealingKey {
   const [first] = keys.keys
   const publicKey = fromBase64Url(first?.publicKey ?? '')
   const signature = fromBase64Url(keys.signature)
@@ -91,9 +101,14 @@ export function sealingKey(keys: SealingKeys, expected: AggregatorIdentity, now:
     first?.id === keyIdOf(publicKey) &&
     now < keys.until &&
     ed25519.verify(signature, signedKeysBytes(keys), expected.signing)
-  )
-    return { id: first.id, publicKey }
-  throw new PretextError('expected keys that the aggregator of this round signed today, got others', {
+  ) {
+    if (first.created >= newest) return { id: first.id, publicKey, created: first.created }
+    throw new PretextError('expected the newest sealing key of an aggregator, got one that it had replaced', {
+      code: 'federation',
+      hint: 'nothing was sent; where its key file was restored from an old copy, its operator must run it with --rotate-keys',
+    })
+  }
+  throw new PretextError('expected keys that the aggregator of this round signed lately, got others', {
     code: 'federation',
     hint: 'nothing was sent; check the clock of this machine, or ask the operator of the coordinator',
   })

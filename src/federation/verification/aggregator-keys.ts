@@ -34,8 +34,11 @@ const KeyFile = z.strictObject({
 type KeyFile = z.infer<typeof KeyFile>
 
 const DAY_MS = 86_400_000
-/** A signature over sealing keys holds so long. */
-const SIGNED_MS = 2 * DAY_MS
+/**
+ * A signature over sealing keys holds so long: clients who have not seen the next key can be kept at this one no longer, and
+ * the helper can be away no longer while clients vote.
+ */
+const SIGNED_MS = DAY_MS / 4
 /** After a key expires for uploads its secret is kept so long, for rounds that were open then. */
 const SECRET_KEPT_MS = 7 * DAY_MS
 
@@ -108,7 +111,9 @@ async function changed(
 export function rotateSealingKey(file: string, now: number, graceMs: number): Promise<void> {
   return changed(file, (sealing) => {
     const old = sealing.map((key) => ({ ...key, expires: key.expires ?? now + graceMs }))
-    return [freshSealing(now), ...old.filter((key) => mayBeNeeded(key, now))]
+    // Newer than the last, whatever this machine's clock does: clients go by it.
+    const created = Math.max(now, ...sealing.map((key) => key.created + 1))
+    return [freshSealing(created), ...old.filter((key) => mayBeNeeded(key, now))]
   })
 }
 
@@ -148,10 +153,10 @@ function aggregatorKeys(file: KeyFile): AggregatorKeys {
   const identity = parseIdentity(identityText(signing, agreement))
   const signer = ed25519Secret(signingSecret, signing)
   const own = x25519Secret(agreementSecret, agreement)
-  const sealing = file.sealing.map(({ secret, expires }) => {
+  const sealing = file.sealing.map(({ secret, created, expires }) => {
     const bytes = secretOf(secret)
     const publicKey = x25519.getPublicKey(bytes)
-    return { id: keyIdOf(publicKey), secret: bytes, publicKey, expires }
+    return { id: keyIdOf(publicKey), secret: bytes, publicKey, created, expires }
   })
   const signed = (bytes: Uint8Array) => new Uint8Array(sign(null, bytes, signer))
   return {
@@ -161,7 +166,7 @@ function aggregatorKeys(file: KeyFile): AggregatorKeys {
     sealingKeys(now) {
       const keys = sealing
         .filter(({ expires }) => expires === null || now < expires)
-        .map(({ id, publicKey, expires }) => ({ id, publicKey: toBase64Url(publicKey), expires }))
+        .map(({ secret: _, publicKey, ...key }) => ({ ...key, publicKey: toBase64Url(publicKey) }))
       const content = { identity: identity.text, keys, until: now + SIGNED_MS }
       return { ...content, signature: toBase64Url(signed(signedKeysBytes(content))) }
     },
