@@ -18,6 +18,8 @@ export interface NoiseInside {
   readonly sigma: number
   /** How much of the noise each of the two adds. */
   readonly each: NoiseOfEach
+  /** The sums with this noise as well, added where they lie in shares: without it they are not there to be looked at. */
+  readonly plus: (noise: readonly bigint[]) => readonly number[]
 }
 
 export class ExactVotes {
@@ -67,16 +69,16 @@ export class ExactVotes {
  * A sum whose votes nobody saw one by one, because a proof held each of them to the bound: what two servers put together
  * (federation/aggregation/two-server.ts alone; a test holds it). The second server's noise is in it already.
  */
-export function provenVotes(bound: VoteBound, sum: readonly bigint[], noise: NoiseInside): ExactVotes {
-  const votes = new ExactVotes(sum.length, bound, false)
-  sums.set(votes, BigInt64Array.from(sum))
+export function provenVotes(bound: VoteBound, candidates: number, noise: NoiseInside): ExactVotes {
+  const votes = new ExactVotes(candidates, bound, false)
+  sums.delete(votes)
   noiseInside.set(votes, noise)
   return votes
 }
 
-/** Of one server alone: no noise before, and all of it to add. */
-export function noiseBefore(votes: ExactVotes): NoiseInside {
-  return noiseInside.get(votes) ?? { sigma: 0, each: 'full' }
+/** Undefined for one server alone: no noise before, and all of it to add. */
+export function noiseBefore(votes: ExactVotes): NoiseInside | undefined {
+  return noiseInside.get(votes)
 }
 
 /** For addNoise alone (a test holds that nothing else imports it). */

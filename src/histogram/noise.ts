@@ -81,13 +81,13 @@ export function addNoise(
     return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })
   }
   const before = noiseBefore(votes)
-  const sigma = sigmaOfEach(mechanism.noiseMultiplier, sensitivityFactor, bound, before.each)
+  const sigma = sigmaOfEach(mechanism.noiseMultiplier, sensitivityFactor, bound, before?.each ?? 'full')
   const noise = Array.from({ length: candidates }, () => roundedGaussian(sigma, random))
   const sums = exactSums(votes)
   return brand({
-    steps: noise.map((z, i) => Number(z + (sums[i] as bigint))),
+    steps: before?.plus(noise) ?? noise.map((z, i) => Number(z + (sums[i] as bigint))),
     gridSteps: bound.steps,
-    sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before.sigma),
+    sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before?.sigma ?? 0),
   })
 }
 

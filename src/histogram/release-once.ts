@@ -65,6 +65,13 @@ export async function releaseOnce(options: OneRelease): Promise<string> {
   const draw = await options.prepare()
   const payment = await charge(options.ledger, options.terms, options.charge)
   const bytes = draw(payment)
+  // What could not be read back must not become the release, of which there is never another one.
+  if (citedBy(options, bytes) !== payment.entry.hash) {
+    throw new PretextError(`${options.file}: expected a release that can be read back, got another one`, {
+      code: 'data',
+      hint: 'nothing was written; the charge stays, and pays for the next try',
+    })
+  }
   await writeSynced(aside, bytes)
   try {
     await commit(options.ledger, payment.entry, sha256Of(bytes))

@@ -61,7 +61,7 @@ export async function releaseHistogram(
       const votes = await options.count()
       // Noise that cannot be drawn is refused while nothing has been paid.
       if (mechanism.type === 'gaussian')
-        sigmaOfEach(mechanism.noiseMultiplier, factor, votes.bound, noiseBefore(votes).each)
+        sigmaOfEach(mechanism.noiseMultiplier, factor, votes.bound, noiseBefore(votes)?.each ?? 'full')
       return ({ entry, repeated }) => {
         const histogram = addNoise(votes, mechanism, factor, options.random ?? systemRandom())
         const file: ReleaseFile = {

@@ -52,40 +52,14 @@ export function int8Scoring(constants: {
   )
 }
 
-/** scores = queries x candidates + bias, in 32-bit floats. */
-export function floatScoring(constants: {
-  /** candidates x dim */
-  readonly candidates: Float32Array
-  readonly bias: Float32Array
-}): Bytes {
-  const { candidates, bias } = constants
-  const rows = bias.length
-  const dim = candidates.length / rows
-  return model(
-    {
-      type: 'Gemm',
-      inputs: ['queries', 'candidates', 'bias'],
-      outputs: ['scores'],
-      attributes: { transB: 1 },
-    },
-    [value('queries', 'float32', ['n', dim])],
-    [
-      { name: 'candidates', type: 'float32', dims: [rows, dim], data: candidates },
-      { name: 'bias', type: 'float32', dims: [rows], data: bias },
-    ],
-  )
-}
-
-/** ModelProto: `product` makes `scores`, of which the `k` best of each row go out as `best` and `indices`. */
+/** ModelProto: `product` makes `scores`. */
 function model(product: Node, inputs: readonly Bytes[], constants: readonly Constant[]): Bytes {
-  const top: Node = { type: 'TopK', inputs: ['scores', 'k'], outputs: ['best', 'indices'] }
   const graph = [
-    ...[product, top].map((node) => bytes(1, encodeNode(node))),
+    bytes(1, encodeNode(product)),
     text(2, 'scores'),
     ...constants.map((constant) => bytes(5, encodeConstant(constant))),
-    ...[...inputs, value('k', 'int64', [1])].map((input) => bytes(11, input)),
-    bytes(12, value('best', 'float32', ['n', 'k'])),
-    bytes(12, value('indices', 'int64', ['n', 'k'])),
+    ...inputs.map((input) => bytes(11, input)),
+    bytes(12, value('scores', 'float32', ['n', 'candidates'])),
   ]
   const opsets = [join([text(1, ''), integer(2, 13)]), join([text(1, MICROSOFT), integer(2, 1)])]
   return join([integer(1, 8), bytes(7, join(graph)), ...opsets.map((opset) => bytes(8, opset))])

@@ -1,9 +1,13 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { matrix, row } from '../../src/embeddings/matrix.ts'
+import { dot, type Matrix, matrix, row } from '../../src/embeddings/matrix.ts'
 import { createExactNeighbours } from '../../src/histogram/exact.ts'
+import { kernelModule } from '../../src/histogram/kernel/build.mjs'
 import { checkedNorms } from '../../src/histogram/measure.ts'
-import { createFloatScorer, createInt8Scorer, exactScore } from '../../src/histogram/scoring.ts'
+import { createNearestKernel } from '../../src/histogram/nearest-kernel.ts'
+import { createScorer, PART, scoreTerms, stepOf } from '../../src/histogram/scoring.ts'
 import { bruteForce, clustered, neighboursContract } from './neighbours-contract.ts'
 
 neighboursContract('exact search', createExactNeighbours)
@@ -34,6 +38,17 @@ const problem = fc
   )
 
 describe('exact search', () => {
+  it.each([1, 2, 8, 16, 17, 40])('finds the %i nearest among many, and answers calls in turn', async (k) => {
+    // Sizes that no vector, group or block divides.
+    const candidates = clustered(1_237, 33, 20, 21)
+    const neighbours = await createExactNeighbours(candidates, { distance: 'l2' })
+    const calls = [301, 7, 1].map((rows, i) => clustered(rows, 33, 20, 21, i + 1))
+    const answers = await Promise.all(calls.map((queries) => neighbours.nearest(queries, k)))
+    for (const [i, { indices }] of answers.entries()) {
+      expect([...indices]).toEqual(bruteForce(candidates, calls[i] as Matrix, k, 'l2'))
+    }
+  })
+
   it('is the plain loop in 64 bits, with duplicates, ties and values of all sizes', async () => {
     await fc.assert(
       fc.asyncProperty(problem, async ({ candidates, queries, k, distance }) => {
@@ -64,12 +79,12 @@ describe('exact search', () => {
   )
 
   it('works through queries in blocks and candidates in parts', async () => {
-    // 1,024 queries are a block, 16,384 candidates a part: two of each.
+    // 64 queries are a block, 16,384 candidates a part.
     const candidates = clustered(17_000, 4, 9, 8)
-    const queries = clustered(1_100, 4, 9, 8, 1)
+    const queries = clustered(130, 4, 9, 8, 1)
     const neighbours = await createExactNeighbours(candidates, { distance: 'l2' })
     const { indices } = await neighbours.nearest(queries, 2)
-    for (const i of [0, 1_023, 1_024, 1_099]) {
+    for (const i of [0, 63, 64, 129]) {
       const alone = matrix(1, 4, queries.values.slice(i * 4, i * 4 + 4))
       expect([...indices.subarray(2 * i, 2 * i + 2)]).toEqual(bruteForce(candidates, alone, 2, 'l2'))
     }
@@ -80,32 +95,54 @@ describe('exact search', () => {
 
 describe('scores', () => {
   it.each(['l2', 'cosine'] as const)('are as near to the truth by %s as they say', async (distance) => {
-    const candidates = clustered(700, 96, 9, 11)
-    const queries = clustered(40, 96, 9, 11, 1)
+    // 90 dimensions, so that rows are padded.
+    const candidates = clustered(700, 90, 9, 11)
+    const queries = clustered(40, 90, 9, 11, 1)
     const norms = checkedNorms(candidates, 'candidates')
-    const exact = exactScore(candidates, norms, distance)
-    const scorers = [
-      await createInt8Scorer(candidates, norms, distance, { levels: 127 }),
-      // For processors that would cut sums of larger numbers.
-      await createInt8Scorer(candidates, norms, distance, { levels: 63 }),
-      await createFloatScorer(candidates, norms, distance),
-    ]
-    const largest: number[] = []
-    for (const scorer of scorers) {
-      const { parts, errors } = await scorer.score(queries, 700)
-      let used = 0
-      parts[0]?.scores.forEach((score, at) => {
-        const i = Math.floor(at / 700)
-        const truth = exact.score(row(queries, i), Number(parts[0]?.indices[at]))
-        used = Math.max(used, Math.abs(score - truth) / (errors[i] as number))
-      })
-      largest.push(used)
+    const { factors, terms } = scoreTerms(norms, distance)
+    const kernel = createNearestKernel({ candidates, factors, terms, rows: 40, part: PART })
+    // 63 levels are for processors that would cut sums of larger numbers.
+    for (const levels of [127, 63] as const) {
+      const scorer = await createScorer(candidates, norms, distance, { levels })
+      const step = stepOf(kernel.load(queries), levels)
+      await scorer.score(kernel.quantise(40, step, levels + 1), 40, step, kernel.scores(40))
       await scorer.release()
-    }
-    // Worst cases are not met by chance, but the bounds are no phantasy either.
-    for (const used of largest) {
+      let used = 0
+      kernel.scores(40).forEach((score, at) => {
+        const [i, c] = [Math.floor(at / 700), at % 700]
+        const product = dot(row(queries, i), row(candidates, c))
+        const truth = product * (factors[c] as number) - (terms[c] as number)
+        const rounded = { step, lost: kernel.lost[i] as number, kept: kernel.kept[i] as number }
+        used = Math.max(used, Math.abs(score - truth) / scorer.error(rounded))
+      })
+      // Worst cases are not met by chance, but the bounds are no phantasy either.
       expect(used).toBeLessThan(1)
       expect(used).toBeGreaterThan(0.001)
     }
+  })
+})
+
+describe('the kernel', () => {
+  it('is what its source says: npm run kernel', async () => {
+    const path = resolve(import.meta.dirname, '../../src/histogram/kernel/nearest.wasm.ts')
+    expect(readFileSync(path, 'utf8')).toBe(await kernelModule())
+  })
+
+  it('finds the largest magnitude, and says when one value is not a number', () => {
+    const candidates = clustered(1, 20, 1, 1)
+    const one = Float64Array.of(1)
+    const kernel = createNearestKernel({ candidates, factors: one, terms: one, rows: 2, part: PART })
+    const values = Float32Array.from({ length: 40 }, (_, i) => (i === 33 ? -7.5 : i % 5))
+    expect(kernel.load(matrix(2, 20, values))).toBe(7.5)
+    values[39] = Number.NaN
+    expect(kernel.load(matrix(2, 20, values))).toBeNaN()
+  })
+
+  it('refuses more candidates than it can address, before it takes any memory', async () => {
+    const many = { rows: 3_000_000, dim: 384, values: new Float32Array() }
+    const none = new Float64Array()
+    expect(() =>
+      createNearestKernel({ candidates: many, factors: none, terms: none, rows: 64, part: PART }),
+    ).toThrow('expected candidates that fit into 4 GiB for exact search, got 3000000 of 384 dimensions')
   })
 })

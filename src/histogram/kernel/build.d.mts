@@ -1,0 +1,2 @@
+// The types of build.mjs.
+export function kernelModule(): Promise<string>
