@@ -9,6 +9,7 @@ from pfl.data.dataset import Dataset
 from pfl.hyperparam import NNTrainHyperParams
 from torch import nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..step import memory_ran_out
 from .cohorts import NO_LABEL
@@ -66,7 +67,9 @@ class SideBySide:
     def _step(self, weights: dict[str, torch.Tensor], batches: list[Batch], params: NNTrainHyperParams) -> None:
         leaves = {f"model.{name}": w.detach().requires_grad_() for name, w in weights.items()}
         ids, labels = (part.to(next(iter(weights.values())).device) for part in stacked(batches))
-        losses = vmap(lambda own, *batch: functional_call(self._loss, own, batch), randomness="error")(leaves, ids, labels)
+        # Fused attention has no rule for many at once that works everywhere; short texts do not need it.
+        with sdpa_kernel(SDPBackend.MATH):
+            losses = vmap(lambda own, *batch: functional_call(self._loss, own, batch), randomness="error")(leaves, ids, labels)
         # A client's loss depends on its own weights alone, and so does the gradient of the sum.
         gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
         if params.local_max_grad_norm is not None:
