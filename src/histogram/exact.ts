@@ -61,9 +61,10 @@ export async function createExactNeighbours(
     const { list, ranked } = kernel
     const rounded = { step, lost: kernel.lost[i] as number, kept: kernel.kept[i] as number }
     const error = errorOf(queryNorm(rounded, block.dim))
-    let found = kernel.shortlist(block.rows, i, k, 2 * (scorer.error(rounded) + error))
+    const scoreError = scorer.error(rounded) + error
+    let found = kernel.shortlist(block.rows, i, k, scoreError)
     // A single one needs no order.
-    if (found > 1) found = kernel.rank(i, found, k, 2 * error)
+    if (found > 1) found = kernel.rank(i, scoreError, found, k, 2 * error)
     if (found === 1) out[at] = list[0] as number
     else writeBest(list.subarray(0, found), ranked, row(block, i), k, error, measure, out, at)
   }

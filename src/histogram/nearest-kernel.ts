@@ -25,7 +25,9 @@ interface Exports {
     k: number,
     margin: number,
     top: number,
+    seen: number,
     list: number,
+    listed: number,
   ): number
   widen(values: number, wide: number, dim: number): void
   rank(
@@ -35,6 +37,8 @@ interface Exports {
     factors: number,
     terms: number,
     list: number,
+    listed: number,
+    error: number,
     found: number,
     k: number,
     margin: number,
@@ -95,7 +99,9 @@ export function createNearestKernel({ candidates, factors, terms, rows, part }: 
     wide: place(dim * 8),
     scores: place(rows * count * 4),
     top: place(count * 4),
+    seen: place(count * 8),
     list: place(count * 4),
+    listed: place(count * 4),
     ranked: place(count * 8),
   }
   if (end > LARGEST_MEMORY) {
@@ -132,14 +138,19 @@ export function createNearestKernel({ candidates, factors, terms, rows, part }: 
     },
     /** Room for the scores of the block's `used` rows. */
     scores: (used: number) => new Float32Array(buffer, at.scores, used * count),
-    /** Lists the candidates of a row with scores at most `margin` below the k-th; gives their number. */
-    shortlist: (used: number, row: number, k: number, margin: number): number =>
-      wasm.shortlist(at.scores, used, row, count, part, k, margin, at.top, at.list),
-    /** Scores the `found` in the list in 64 bits: the k best first, and those at most `margin` below the k-th. */
-    rank(row: number, found: number, k: number, margin: number): number {
+    /** Lists the candidates of a row with scores at most twice `error` below the k-th; gives their number. */
+    shortlist(used: number, row: number, k: number, error: number): number {
+      const { scores, top, seen, list, listed } = at
+      return wasm.shortlist(scores, used, row, count, part, k, 2 * error, top, seen, list, listed)
+    },
+    /**
+     * Scores those of the `found` in the list in 64 bits that a score off by `error` does not rule out: the k best first,
+     * and those at most `margin` below the k-th; gives their number.
+     */
+    rank(row: number, error: number, found: number, k: number, margin: number): number {
       wasm.widen(at.queries + row * dim * 4, at.wide, dim)
-      const { candidates: values, factors, terms, list, ranked } = at
-      return wasm.rank(at.wide, dim, values, factors, terms, list, found, k, margin, ranked)
+      const { candidates: values, factors, terms, list, listed, ranked } = at
+      return wasm.rank(at.wide, dim, values, factors, terms, list, listed, error, found, k, margin, ranked)
     },
   }
 }

@@ -5,7 +5,12 @@
 /** The largest magnitude of `count` values; not a number where one of them is not. */
 export function largest(values: usize, count: usize): f32 {
   let a = f32x4.splat(0)
-  for (let end = values + count * 4; values < end; values += 16) a = f32x4.max(a, f32x4.abs(v128.load(values)))
+  let b = a
+  for (let end = values + count * 4; values < end; values += 32) {
+    a = f32x4.max(a, f32x4.abs(v128.load(values, 0)))
+    b = f32x4.max(b, f32x4.abs(v128.load(values, 16)))
+  }
+  a = f32x4.max(a, b)
   return max<f32>(
     max<f32>(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1)),
     max<f32>(f32x4.extract_lane(a, 2), f32x4.extract_lane(a, 3)),
@@ -72,8 +77,9 @@ function insert(top: usize, k: usize, score: f32): f32 {
 }
 
 /**
- * The candidates whose score is at most `margin` below the k-th largest, in ascending order; gives their number. The scores
- * of `row` lie in parts: for each part of up to `part` candidates, `rows` rows of its scores. `top` is room for k scores.
+ * The candidates whose score is at most `margin` below the k-th largest, those that are not below it first; gives their
+ * number. The scores of `row` lie in parts: for each part of up to `part` candidates, `rows` rows of its scores. `top` is
+ * room for k scores, `seen` for a list and its scores; those of the listed go to `listed`.
  */
 export function shortlist(
   scores: usize,
@@ -84,7 +90,9 @@ export function shortlist(
   k: usize,
   margin: f64,
   top: usize,
+  seen: usize,
   list: usize,
+  listed: usize,
 ): usize {
   for (let i: usize = 0; i < k; i++) store<f32>(top + i * 4, -Infinity)
   let lowest: f32 = -Infinity
@@ -104,12 +112,12 @@ export function shortlist(
         e = f32x4.max(e, v128.load(at, 48))
       }
     }
+    // The list is not in use yet.
     const groups = list
     if (k == 1) {
       v128.store(groups, f32x4.max(f32x4.max(a, b), f32x4.max(c, e)))
       for (let g: usize = 0; g < 4; g++) lowest = max<f32>(lowest, load<f32>(groups + g * 4))
     } else {
-      // The list is not in use yet, but may be shorter than 16.
       for (let g: usize = 0; g < 4; g++) {
         v128.store(groups, g == 0 ? a : g == 1 ? b : g == 2 ? c : e)
         for (let lane: usize = 0; lane < 4; lane++) {
@@ -140,7 +148,8 @@ export function shortlist(
       for (const end = min(i + 16, size); i < end; i++) {
         const score = load<f32>(base + i * 4)
         if (score < limit) continue
-        store<u32>(list + found++ * 4, u32(start + i))
+        store<u32>(seen + found * 8, u32(start + i))
+        store<f32>(seen + found++ * 8, score, 4)
         if (score <= load<f32>(top + (k - 1) * 4)) continue
         const kth = insert(top, k, score)
         if (kth > lowest) {
@@ -152,11 +161,14 @@ export function shortlist(
   }
   // The limit rose on the way.
   let left: usize = 0
-  for (let j: usize = 0; j < found; j++) {
-    const index = load<u32>(list + j * 4) as usize
-    const start = index - (index % part)
-    const score = load<f32>(scores + (rows * start + row * min(part, candidates - start) + index - start) * 4)
-    if (score >= limit) store<u32>(list + left++ * 4, u32(index))
+  for (let high: f32 = Infinity, low = lowest; ; high = lowest, low = limit) {
+    for (let j: usize = 0; j < found; j++) {
+      const score = load<f32>(seen + j * 8, 4)
+      if (score < low || score >= high) continue
+      store<u32>(list + left * 4, load<u32>(seen + j * 8))
+      store<f32>(listed + left++ * 4, score)
+    }
+    if (high == lowest) break
   }
   return left
 }
@@ -170,7 +182,8 @@ export function widen(values: usize, wide: usize, dim: usize): void {
 
 /**
  * Scores the listed candidates in 64 bits (eight sums at once), puts them in descending order, keeps those at most `margin`
- * below the k-th, and gives their number. `factors` and `terms`: the score is product * factor - term.
+ * below the k-th, and gives their number. None that cannot be among them is scored: `listed` is off by at most `error`.
+ * `factors` and `terms`: the score is product * factor - term.
  */
 export function rank(
   wide: usize,
@@ -179,6 +192,8 @@ export function rank(
   factors: usize,
   terms: usize,
   list: usize,
+  listed: usize,
+  error: f64,
   found: usize,
   k: usize,
   margin: f64,
@@ -187,6 +202,7 @@ export function rank(
   let left: usize = 0
   let limit = -Infinity
   for (let j: usize = 0; j < found; j++) {
+    if (f64(load<f32>(listed + j * 4)) + error < limit) continue
     const index = load<u32>(list + j * 4)
     let value = candidates + (index as usize) * dim * 4
     let a = f64x2.splat(0)
