@@ -33,7 +33,10 @@ export interface MultihotVdaf
   addIntegers(share: Vector, integers: ArrayLike<number | bigint>): Vector
   /** The exact sums of `count` reports. For an aggregator's own checks and tests: a release takes `unshardNoisy`. */
   unshard(aggregateShares: readonly Uint8Array[], count: number): number[]
-  /** The sums with what `addIntegers` added, as signed integers. */
+  /**
+   * The sums with what `addIntegers` added, as signed integers; what is beyond a safe integer is cut. Nothing is refused: a
+   * sum that was looked at before all noise is in would tell an aggregator who moved its share on which side it lies.
+   */
   unshardNoisy(aggregateShares: readonly Uint8Array[]): number[]
 }
 
@@ -46,14 +49,6 @@ export function multihotVdaf(options: MultihotVdafOptions): MultihotVdaf {
     chunkLength,
   })
   const { field } = parameters.circuit
-  const numbers = (values: readonly bigint[], least: bigint, most: bigint): number[] => {
-    if (values.some((value) => value < least || value > most)) {
-      throw new RangeError(
-        `expected every sum to be from ${least} to ${most}, got one outside: the aggregate shares are not of the same reports`,
-      )
-    }
-    return values.map(Number)
-  }
   const sumOf = (shares: readonly Uint8Array[]): bigint[] => {
     if (shares.length !== parameters.shares)
       throw new RangeError(`expected ${parameters.shares} aggregate shares, got ${shares.length}`)
@@ -73,11 +68,22 @@ export function multihotVdaf(options: MultihotVdafOptions): MultihotVdaf {
         throw new RangeError(`expected ${length} integers, got ${integers.length}`)
       return field.add(decodeAggregateShare(parameters, share), encode(field, Array.from(integers)))
     },
-    unshard: (shares, count) => numbers(sumOf(shares), 0n, BigInt(count)),
+    unshard(shares, count) {
+      const sums = sumOf(shares)
+      if (sums.some((value) => value > BigInt(count))) {
+        throw new RangeError(
+          `expected every sum to be from 0 to ${count}, got one outside: the aggregate shares are not of the same reports`,
+        )
+      }
+      return sums.map(Number)
+    },
     unshardNoisy(shares) {
       const half = field.modulus / 2n
       const signed = sumOf(shares).map((value) => (value > half ? value - field.modulus : value))
-      return numbers(signed, BigInt(Number.MIN_SAFE_INTEGER), BigInt(Number.MAX_SAFE_INTEGER))
+      return signed.map((value) => {
+        const most = Number.MAX_SAFE_INTEGER
+        return Math.max(-most, Math.min(most, Number(value)))
+      })
     },
   }
 }

@@ -19,6 +19,7 @@ import {
   signedBytes,
 } from '../../src/federation/protocol/signing.ts'
 import { openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
+import { joinedResults } from '../../src/federation/verification/jobs.ts'
 import { readLedger } from '../../src/privacy/ledger.ts'
 import { exampleManifest } from './example.ts'
 import { flipped, type Pair, type PairOptions, pairsOf, problemOf, secretOf } from './two-server-kit.ts'
@@ -201,6 +202,71 @@ describe('a dishonest helper, or an impostor', () => {
     await expect(pair.close(started.hash)).rejects.toThrow(/expected at least 2 clients to vote/)
     await nothingReleased(pair)
     expect(await pair.store.voters(started.hash)).toBeGreaterThan(0)
+  })
+
+  it.each([
+    ['to the edge of what a number holds', BigInt(Number.MAX_SAFE_INTEGER) + 1n],
+    ['far beyond it', 2n ** 60n],
+    ['beyond half of the field', 2n ** 127n],
+  ])('a helper that moves its share %s hears of the sum only with noise, and charged', async (_, move) => {
+    let pair: Pair | undefined
+    let asked = 0
+    const started = await begun(3, {
+      between: async (request, helper) => {
+        const kept = request.clone() as Request
+        const response = await helper(request)
+        if (!kept.url.endsWith('/release')) return response
+        asked++
+        const vdaf = voteVdaf(await (pair as Pair).manifestOf(new URL(kept.url).pathname.split('/')[3] ?? ''))
+        const bytes = new Uint8Array(await response.arrayBuffer())
+        // Without its own noise: only the leader's is between it and the votes.
+        const { share } = joinedResults(
+          { manifest: await (pair as Pair).manifestOf(started.hash), hash: started.hash },
+          before,
+        )
+        expect(bytes).toHaveLength(share.length)
+        const moved = vdaf.addIntegers(share, new Array(8).fill(move))
+        return resigned(pair as Pair, kept, response, moved)
+      },
+    })
+    pair = started.pair
+    await pair.close(started.hash)
+    const before = await pair.atHelper.results(started.hash)
+    // Whatever the exact sum is, it was charged, and noised once: never a refusal that nobody paid for.
+    const [charges, outcomes] = [new Set<string>(), new Set<string>()]
+    for (let again = 0; again < 3; again++) {
+      const released = await pair.release(started.hash).then(
+        ({ histogram }) => JSON.stringify(histogram.steps),
+        (error: Error) => error.message,
+      )
+      outcomes.add(released)
+      const ledger = await readLedger(pair.ledgers.leader)
+      expect(ledger.map(({ type }) => type)).toEqual(['charge', 'commit'])
+      charges.add(JSON.stringify(ledger))
+    }
+    expect([charges.size, outcomes.size, asked]).toEqual([1, 1, 1])
+    expect(existsSync(pair.released.leader())).toBe(true)
+    if (move === 2n ** 60n)
+      expect([...outcomes][0]).toBe(
+        'expected the helper’s share of these votes, got numbers that no votes have',
+      )
+  })
+
+  it('bytes of no share are refused before anything is charged', async () => {
+    let pair: Pair | undefined
+    const started = await begun(3, {
+      between: async (request, helper) => {
+        const kept = request.clone() as Request
+        const response = await helper(request)
+        if (!kept.url.endsWith('/release')) return response
+        const bytes = new Uint8Array(await response.arrayBuffer()).fill(255)
+        return resigned(pair as Pair, kept, response, bytes)
+      },
+    })
+    pair = started.pair
+    await pair.close(started.hash)
+    await expect(pair.release(started.hash)).rejects.toThrow('expected a share of the sum from the helper')
+    await nothingReleased(pair)
   })
 
   it('keys that the helper did not sign are taken by no client', async () => {

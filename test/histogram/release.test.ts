@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { voteBound } from '../../src/histogram/bound.ts'
 import { ExactVotes } from '../../src/histogram/exact-votes.ts'
 import { readRelease, releaseHistogram } from '../../src/histogram/release.ts'
+import { releaseOnce } from '../../src/histogram/release-once.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 
 const child = join(import.meta.dirname, 'release-child.ts')
@@ -70,6 +71,27 @@ describe('release', () => {
       'expected noise below 67108864 votes, got a noise multiplier of 1000000000 on an L2 bound of 1 votes',
     )
     expect(existsSync(ledger)).toBe(false)
+  })
+
+  it('is written only if it can be read back, with the charge that paid for it; else the charge pays for the next try', async () => {
+    const folder = await folderFor()
+    const [file, ledger] = [join(folder, 'release.json'), join(folder, 'ledger.jsonl')]
+    const once = (text: (charge: string) => string) =>
+      releaseOnce({
+        file,
+        ledger,
+        terms: { dataset: 'd', unit: 'client', adjacency: 'add-remove' },
+        charge: { run: 'r', release: 'round-1', mechanism: { type: 'gaussian', noiseMultiplier: 2 } },
+        parse: (written) => JSON.parse(written) as { charge: string },
+        prepare: async () => (paid) => text(paid.entry.hash),
+      })
+    for (const text of [() => 'torn {', () => JSON.stringify({ charge: 'of another' })]) {
+      await expect(once(text)).rejects.toThrow('expected a release that can be read back')
+      expect([existsSync(file), existsSync(`${file}.part`)]).toEqual([false, false])
+      expect((await readLedger(ledger)).map(({ type }) => type)).toEqual(['charge'])
+    }
+    await once((charge) => JSON.stringify({ charge }))
+    expect((await readLedger(ledger)).map(({ type }) => type)).toEqual(['charge', 'commit'])
   })
 
   it('leaves no second file from which a lost draw could be read', async () => {

@@ -50,8 +50,8 @@ describe('from the clipped vote to the release', () => {
       .map(({ code }) => code)
     expect([...new Set(lines)]).toEqual([
       'return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })',
-      'steps: noise.map((z, i) => Number(z + (sums[i] as bigint))),',
-      'sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before.sigma),',
+      'steps: before?.plus(noise) ?? noise.map((z, i) => Number(z + (sums[i] as bigint))),',
+      'sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before?.sigma ?? 0),',
     ])
   })
 

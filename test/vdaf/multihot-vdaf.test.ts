@@ -91,9 +91,14 @@ describe.each([false, true])('multihotVdaf, multiproof %s', (multiproof) => {
     expect(() => vdaf.unshard([leader, half], 2)).toThrow(
       'expected every sum to be from 0 to 2, got one outside: the aggregate shares are not of the same reports',
     )
-    expect(() => vdaf.unshardNoisy([leader, half])).toThrow(
-      'the aggregate shares are not of the same reports',
-    )
+  })
+
+  it('cuts what noise or a moved share puts beyond a safe integer, and refuses nothing', () => {
+    const nothing = new Uint8Array(vdaf.sizes.aggregateShare)
+    const most = BigInt(Number.MAX_SAFE_INTEGER)
+    const far = [most, most + 1n, -most, -most - 1n, 2n ** 62n, -(2n ** 62n), ...new Array(14).fill(7n)]
+    const cut = far.map((value) => Number(value > most ? most : value < -most ? -most : value))
+    expect(vdaf.unshardNoisy([vdaf.addIntegers(nothing, far), nothing])).toEqual(cut)
   })
 
   it('aggregates in any order and grouping', () => {

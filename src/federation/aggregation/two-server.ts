@@ -3,14 +3,18 @@
 //
 // Why this is private: a share alone is uniformly random, so what the leader knows of the others' votes is the sum plus the
 // helper's Gaussian noise, and what it releases has its own noise on top (of the full multiplier each, unless the two are
-// trusted with half of it: privacy/two-parties.ts).
+// trusted with half of it: privacy/two-parties.ts). Each adds its noise to its own share, modulo the field, and only then are
+// the two put together. Nothing is made of the sum before: a helper may move its share as it likes, so a check of the range,
+// or a sum that wraps around before the leader's noise is in, would tell it on which side of a line of its choice the votes are.
 import { bytesToHex } from '@noble/hashes/utils.js'
+import { PretextError } from '../../errors.ts'
 import { voteBound } from '../../histogram/bound.ts'
 import { provenVotes } from '../../histogram/exact-votes.ts'
 import { sigmaOfEach } from '../../histogram/noise.ts'
 import { releaseHistogram } from '../../histogram/release.ts'
 import type { NoiseOfEach } from '../../privacy/two-parties.ts'
 import { sensitivityFactor } from '../../privacy/units.ts'
+import type { MultihotVdaf } from '../../vdaf/multihot-vdaf.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { Refusal } from '../coordinator/refusal.ts'
 import type { AggregatorIdentity, SealingKeys } from '../protocol/aggregator.ts'
@@ -125,25 +129,47 @@ export async function twoServerAggregation(options: TwoServerOptions): Promise<A
     announce: (hash, _, document) => helper.announce(hash, document),
     counted: async (round) => (await verified(round)).accepted,
     refused: ({ hash }) => helper.refuse(hash),
-    release(round, release) {
+    async release(round, release) {
       const { hash, manifest } = round
-      return releaseHistogram({
+      const released = await releaseHistogram({
         ...release,
         async count() {
+          const vdaf = voteVdaf(manifest)
           const { share, accepted, checksum } = await verified(round)
           const noised = await helper.release(hash, {
             count: accepted,
             checksum: bytesToHex(checksum),
           })
-          // The exact sum and the helper's noise, in integers; it stays in this function's hands until more noise is in.
-          const sum = voteVdaf(manifest).unshardNoisy([share, noised])
-          return provenVotes(voteBound(voteOptionsOf(manifest)), sum.map(BigInt), {
+          wholeShare(vdaf, noised)
+          return provenVotes(voteBound(voteOptionsOf(manifest)), manifest.candidates.count, {
             sigma: sigmaOf(manifest),
             each: noiseOfEach(manifest),
+            plus: (noise) => vdaf.unshardNoisy([vdaf.addIntegers(share, noise), noised]),
           })
         },
       })
+      // After all noise, and the release: what this tells, everybody may know.
+      if (released.histogram.steps.some((value) => Math.abs(value) === Number.MAX_SAFE_INTEGER)) {
+        throw new PretextError('expected the helper’s share of these votes, got numbers that no votes have', {
+          code: 'federation',
+          hint: 'the release was charged and is worth nothing; ask the helper’s operator, and start a new run',
+        })
+      }
+      return released
     },
+  }
+}
+
+/** Throws PretextError where the bytes are of no share, which has nothing to do with the votes. */
+function wholeShare(vdaf: MultihotVdaf, bytes: Uint8Array): void {
+  try {
+    vdaf.aggregate([bytes])
+  } catch (cause) {
+    throw new PretextError('expected a share of the sum from the helper, got other bytes', {
+      code: 'federation',
+      hint: 'nothing was released; both operators need the same version of pretext',
+      cause,
+    })
   }
 }
 
