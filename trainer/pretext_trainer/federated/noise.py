@@ -22,8 +22,9 @@ from .tree import TreeNoise, tree_matrices
 
 def norm(statistics: TrainingStatistics) -> float:
     """L2 norm over all weights together, summed in double precision."""
-    squares = [torch.linalg.vector_norm(v, dtype=torch.float64) ** 2 for v in statistics.get_weights()[1]]
-    return float(torch.stack(squares).sum().sqrt())
+    # All weights in one call: a GPU would wait for one after the other.
+    norms = torch._foreach_norm(list(statistics.get_weights()[1]), 2, dtype=torch.float64)
+    return float(torch.stack(norms).norm())
 
 
 class _Bounded:
