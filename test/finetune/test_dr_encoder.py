@@ -142,6 +142,14 @@ class MessageTest(unittest.TestCase):
         held = Clip(0.37)(torch.randn(SMALL.numel))
         self.assertGreater(float(codec.encode(held).norm()), 0.37)
 
+    def test_what_is_no_number_counts_as_nothing(self):
+        clip = Clip(0.37)
+        for value in (math.nan, math.inf, -math.inf):
+            vector = torch.ones(8)
+            vector[3] = value
+            self.assertTrue(torch.equal(clip(vector), torch.zeros(8)))
+        self.assertEqual((clip.clipped, clip.largest), (3, 0.0))
+
     def test_the_noise_on_the_sum_has_the_stated_deviation(self):
         # 16,384 draws: the relative standard error is 0.6 %.
         codec = Identity(SMALL)

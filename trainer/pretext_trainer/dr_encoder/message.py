@@ -1,5 +1,7 @@
 # What one client's contribution is held to and what hides it: an L2 clip of the whole vector, Gaussian noise, and the records
 # of both that the accountant is told. The noise is drawn by PyTorch from a seed: good for simulations, not for a release.
+import math
+
 import torch
 
 
@@ -15,6 +17,10 @@ class Clip:
     def __call__(self, vector: torch.Tensor) -> torch.Tensor:
         norm = float(torch.linalg.vector_norm(vector.double()))
         self.vectors += 1
+        if self.bound is not None and not math.isfinite(norm):
+            # NaN is no greater than any bound: it would pass, and the sum would tell who was in it. It counts as nothing.
+            self.clipped += 1
+            return torch.zeros_like(vector)
         if self.bound is not None and norm > self.bound:
             self.clipped += 1
             vector = vector * (self.bound / norm)
