@@ -309,6 +309,10 @@ class Attacks(unittest.TestCase):
         table = equal_loss([[look(3.0, 0.6), look(2.0, 0.8)], [look(3.5, 0.5), look(2.5, 0.9)]], 4.0)
         self.assertEqual([round(t["aucReference"], 3) for t in table], [0.7, 0.9])
         self.assertEqual({t["trainLoss"] for t in table}, {2.5})
+        # One that learned nothing, by its noise or its rate, is compared with nobody and takes no row from the others.
+        worse = [look(4.2, 0.5), look(4.1, 0.5)]
+        self.assertEqual(equal_loss([worse, [look(3.0, 0.6), look(2.0, 0.8)]], 4.0)[0]["trainLoss"], 2.0)
+        self.assertEqual(equal_loss([worse], 4.0), [])
 
 
 if __name__ == "__main__":

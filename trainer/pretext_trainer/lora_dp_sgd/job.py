@@ -178,8 +178,9 @@ def mechanisms(job: dict, seen: dict, clients: int, cohort: int) -> list[dict]:
 
 def equal_loss(looks: list[list[dict]], start: float) -> list[dict]:
     """Each row's reference AUC where its training loss passes the lowest one that all rows reach: a small rank hides more, but it
-    also learns less, and only what differs at equal loss is the noise."""
-    target = max(min(look["trainLoss"] for look in row) for row in looks)
+    also learns less, and only what differs at equal loss is the noise. Rows that never got below the start are left out."""
+    looks = [row for row in looks if min(look["trainLoss"] for look in row) < start]
+    target = max((min(look["trainLoss"] for look in row) for row in looks), default=start)
     table = []
     for row in looks:
         points = [(start, 0.5), *((look["trainLoss"], look["aucReference"]) for look in row)]
