@@ -56,6 +56,8 @@ export interface Arm<S extends z.ZodType = z.ZodType> {
   /** One sentence: what it does with the private texts. */
   readonly about: string
   readonly guarantee: Guarantee
+  /** Of an arm without a guarantee: why no epsilon may be printed for it. One sentence for the report. */
+  readonly noEpsilon?: string
   /** each: one run for every epsilon of the comparison. once: epsilon changes nothing. */
   readonly epsilons: 'each' | 'once'
   /** Strict object of the arm's settings, each with a default. */

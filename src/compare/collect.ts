@@ -3,6 +3,7 @@ import { availableParallelism, cpus } from 'node:os'
 import { type ModelSums, nextTokenFigures } from '../evaluate/next-token.ts'
 import { seededRandom } from '../random.ts'
 import type { ComparisonMeters, ComparisonReport, ComparisonRow } from '../report/comparison-data.ts'
+import { groupsOf } from '../report/comparison-words.ts'
 import { VERSION } from '../version.ts'
 import type { ArmRun, ArmRuns } from './arm-runs.ts'
 import { differences } from './difference.ts'
@@ -49,6 +50,7 @@ export function collect(
       arm: arm.name,
       about: arm.about,
       guarantee: arm.guarantee,
+      noEpsilon: arm.noEpsilon ?? null,
       asked: epsilon === null ? null : { epsilon },
       spent: spent.length === 0 ? null : { epsilon: Math.max(...spent) },
       perText: perText.length === 0 ? null : { epsilon: Math.max(...perText) },
@@ -95,6 +97,7 @@ export function collect(
     trials: config.trials,
     sequenceTokens: config.sequenceTokens,
     resamples: config.resamples,
+    groups: groupsOf(rows),
     rows,
     notCovered: NOT_COVERED,
     warnings: [...new Set([...said.warnings, ...own(rows, config.seeds.length)])],

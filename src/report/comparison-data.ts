@@ -23,6 +23,8 @@ export interface ComparisonRow {
   readonly about: string
   /** What protects a client: docs/comparison.md. */
   readonly guarantee: 'client' | 'text' | 'public' | 'none'
+  /** Why an arm without a guarantee has no epsilon; null for the others. */
+  readonly noEpsilon: string | null
   /** null where epsilon changes nothing. */
   readonly asked: EpsilonValue | null
   /** The largest over the runs, recomputed from the noise that each really added. */
@@ -53,6 +55,13 @@ export interface ComparisonRow {
   readonly failed: { readonly part: string; readonly message: string } | null
 }
 
+/** Arms whose figures may be set beside each other: they promise the same. */
+export interface ComparisonGroup {
+  readonly title: string
+  readonly note: string
+  readonly arms: readonly string[]
+}
+
 export interface ComparisonReport {
   readonly format: 'pretext-comparison'
   readonly version: 1
@@ -78,6 +87,7 @@ export interface ComparisonReport {
   readonly trials: number
   readonly sequenceTokens: number
   readonly resamples: number
+  readonly groups: readonly ComparisonGroup[]
   readonly rows: readonly ComparisonRow[]
   readonly notCovered: readonly string[]
   readonly warnings: readonly string[]

@@ -28,35 +28,19 @@ function warnings({ warnings: lines }: ComparisonReport): Markup | null {
   return html`<div class="warning"><strong>Read this first</strong><ul>${lines.map((line) => html`<li>${line}</li>`)}</ul></div>\n`
 }
 
-const GROUPS: readonly {
-  readonly title: string
-  readonly note: string
-  readonly of: ComparisonRow['guarantee'][]
-}[] = [
-  {
-    title: 'With DP for a whole client, and without private texts',
-    note: 'ε is recomputed from the noise that each run really added.',
-    of: ['client', 'public'],
-  },
-  {
-    title: 'With local DP for one text',
-    note: 'Another promise: every text pays this ε by itself, and a client pays it for each of its texts.',
-    of: ['text'],
-  },
-  {
-    title: 'No DP guarantee',
-    note: 'Ceilings and methods that prove nothing: no ε may be put beside these figures.',
-    of: ['none'],
-  },
-]
-
 function results(report: ComparisonReport): Markup {
-  const groups = GROUPS.flatMap(({ title, note, of }) => {
-    const rows = report.rows.filter((row) => of.includes(row.guarantee))
-    if (rows.length === 0) return []
-    return [html`<h3>${title}</h3><p class="soft">${note}</p>${resultTable(rows)}`]
+  const groups = report.groups.map(({ title, note, arms }) => {
+    const rows = report.rows.filter((row) => arms.includes(row.arm))
+    return html`<h3>${title}</h3><p class="soft">${note}</p>${resultTable(rows)}${reasons(rows)}`
   })
   return html`<section id="results"><h2>What they reach</h2><p class="soft">Means over seeds; in brackets 95% intervals by bootstrap over evaluation clients and seeds. Each ε holds for one run at δ = ${deltaText(report.delta)}, ${report.adjacency}, unit ${report.unit}: tuning and several seeds are not in it.</p>${groups}</section>\n`
+}
+
+/** Why arms of this group have no epsilon. */
+function reasons(rows: readonly ComparisonRow[]): Markup | null {
+  const why = rows.filter((row) => row.noEpsilon !== null)
+  if (why.length === 0) return null
+  return html`<p class="soft">Why they have none:</p><dl>${why.map((row) => html`<dt>${row.arm}</dt><dd>${row.noEpsilon}</dd>`)}</dl>`
 }
 
 function resultTable(rows: readonly ComparisonRow[]): Markup {

@@ -1,6 +1,36 @@
 // Figures of a comparison in words, for the page and the terminal alike.
-import type { ComparisonRow } from './comparison-data.ts'
+import type { ComparisonGroup, ComparisonRow } from './comparison-data.ts'
 import { epsilonText } from './figures.ts'
+
+const GROUPS: readonly {
+  readonly title: string
+  readonly note: string
+  readonly of: readonly ComparisonRow['guarantee'][]
+}[] = [
+  {
+    title: 'With DP for a whole client, and without private texts',
+    note: 'ε is recomputed from the noise that each run really added.',
+    of: ['client', 'public'],
+  },
+  {
+    title: 'With local DP for one text',
+    note: 'Another promise: every text pays this ε by itself, and a client pays it for each of its texts.',
+    of: ['text'],
+  },
+  {
+    title: 'No DP guarantee',
+    note: 'Ceilings and methods that prove nothing: no ε may be put beside these figures.',
+    of: ['none'],
+  },
+]
+
+/** The groups of these rows, in that order; none is empty. */
+export function groupsOf(rows: readonly ComparisonRow[]): ComparisonGroup[] {
+  return GROUPS.flatMap(({ title, note, of }) => {
+    const arms = new Set(rows.filter((row) => of.includes(row.guarantee)).map((row) => row.arm))
+    return arms.size === 0 ? [] : [{ title, note, arms: [...arms] }]
+  })
+}
 
 /** No epsilon without its kind: of a client, of one text, none asked for, or no guarantee at all. */
 export function epsilonOfRow({ guarantee, asked, spent, perText }: ComparisonRow): string {

@@ -24,6 +24,9 @@ export function comparisonTable(report: ComparisonReport): string {
     '',
     `95% intervals over ${clients.evaluationClients} evaluation clients and ${counted(report.seeds.length, 'seed')}; settings chosen on ${clients.validationClients} other clients, learned from ${clients.clients}.`,
     'Each epsilon is of one run; tuning and several seeds are not in it.',
+    ...report.rows.flatMap(({ arm, noEpsilon }) =>
+      noEpsilon === null ? [] : [`${arm} has no epsilon: ${noEpsilon}.`],
+    ),
   ].join('\n')
 }
 

@@ -5,6 +5,7 @@ import type { ArmMechanism } from '../../finetune/arm-job.ts'
 import { ACCOUNTANTS } from '../../privacy/accountant.ts'
 import { gaussianEpsilon } from '../../privacy/gaussian.ts'
 import { type ArmTask, defineArm } from '../arm.ts'
+import { type Cohort, cohortOf, cohortSettings, roundsOf } from '../cohort.ts'
 import { calibrateMechanisms, type EpsilonTerms, epsilonSpent, eventsOf } from '../epsilon.ts'
 import { publicFile } from '../public-file.ts'
 
@@ -36,13 +37,7 @@ const SETTINGS = z.strictObject({
   noiseBy: z.enum(['central', 'local']).default('central'),
   decode: z.enum(['after_mean', 'per_client']).default('after_mean'),
   rounds: count.default(20),
-  rate: amount.max(1).default(0.05).describe('Share of the clients in one round'),
-  sampling: z
-    .enum(['all', 'poisson', 'fixed'])
-    .optional()
-    .describe(
-      'By default what the adjacency has a theorem for: poisson under add-remove, fixed under substitution',
-    ),
+  ...cohortSettings(0.05),
   learningRate: amount.default(3.5e-4),
   epochs: count.default(1),
   batch: count.default(8),
@@ -66,14 +61,15 @@ export const drEncoder = defineArm({
   settings: SETTINGS,
   grid: { learningRate: [1e-4, 3.5e-4, 1e-3], serverRate: [1, 0.3] },
   async run(task, settings) {
-    const { clip, latentClip, learningRate, epochs, batch, rank, alpha, statistics, sampling, ...rest } =
-      settings
+    const { clip, latentClip, learningRate, epochs, batch, rank, alpha, statistics, ...rest } = settings
+    const drawn = whoIn(task, settings)
     const noiseMultiplier = noiseFor(task, settings)
     const result = await task.runJob<'dr-encoder'>({
       kind: 'dr-encoder',
       ...task.inputs,
       ...rest,
-      sampling: samplingOf(task, settings),
+      sampling: drawn.sampling,
+      rate: drawn.cohort / task.clients,
       publicTexts: await publicFile(task, 'clips that depend on no client'),
       clip: clip ?? null,
       latentClip: latentClip ?? null,
@@ -93,10 +89,9 @@ export const drEncoder = defineArm({
   },
 })
 
-function samplingOf({ inputs }: ArmTask, { sampling, noiseBy }: Settings): 'all' | 'poisson' | 'fixed' {
+function whoIn(task: ArmTask, { rate, sampling, noiseBy }: Settings): Cohort {
   // Local noise is amplified by no sampling, and what a client pays is then known beforehand.
-  if (noiseBy === 'local') return 'all'
-  return sampling ?? (inputs.adjacency === 'add-remove' ? 'poisson' : 'fixed')
+  return cohortOf(task, { rate, sampling: noiseBy === 'local' ? 'all' : sampling })
 }
 
 /** The least noise multiplier of the rounds with which both stages together spend the asked epsilon. */
@@ -106,28 +101,12 @@ function noiseFor(task: ArmTask, settings: Settings): number {
 }
 
 function mechanismsOf(task: ArmTask, settings: Settings, noise: number): ArmMechanism[] {
-  const { codec, noiseBy, rate, rounds, statistics } = settings
-  const { clients } = task
-  const sampling = samplingOf(task, settings)
-  const shared = { clip: 1, clients, contributions: 'signed' } as const
+  const { codec, noiseBy, rounds, statistics } = settings
+  const drawn = whoIn(task, settings)
   const asks = ['autoencoder', 'pca', 'prior-mean'].includes(codec) && statistics.source === 'clients'
-  const expected = { all: clients, poisson: clients * rate, fixed: Math.max(1, Math.round(clients * rate)) }
-  const stageOne: ArmMechanism = {
-    ...shared,
-    sigma: noise * statistics.noiseRatio,
-    releases: 1,
-    cohort: clients,
-    sampling: 'all',
-    maxParticipations: 1,
-  }
-  const stageTwo: ArmMechanism = {
-    ...shared,
-    sigma: noise,
-    releases: rounds,
-    cohort: noiseBy === 'local' ? 1 : expected[sampling],
-    sampling,
-    maxParticipations: rounds,
-  }
+  const all: Cohort = { sampling: 'all', cohort: task.clients }
+  const stageOne = roundsOf(task, all, 1, noise * statistics.noiseRatio)
+  const stageTwo = roundsOf(task, noiseBy === 'local' ? { ...drawn, cohort: 1 } : drawn, rounds, noise)
   return [...(asks ? [stageOne] : []), ...(codec === 'prior-mean' ? [] : [stageTwo])]
 }
 

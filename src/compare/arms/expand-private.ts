@@ -11,6 +11,7 @@ export const expandPrivate = defineArm({
   about:
     'the language model expands the private texts themselves, without DP: the ceiling of a corpus by this model',
   guarantee: 'none',
+  noEpsilon: 'private texts stand in the prompts as they are, and the model may copy them',
   epsilons: 'once',
   settings: EXPANSION_SETTINGS,
   grid: TRAINING_GRID,

@@ -9,6 +9,8 @@ export const local = defineArm({
   name: 'local',
   about: 'every client trains its own copy of the start on its own texts; nothing is shared',
   guarantee: 'none',
+  noEpsilon:
+    'nothing is shared, so that there is nothing to bound; each model was trained on its client’s texts as they are',
   epsilons: 'once',
   settings: z.strictObject({
     epochs: count.default(3),

@@ -3,9 +3,10 @@
 // is LoRA as it is, whose random A puts noise into the gradient that is bound to nothing: it has no epsilon, and prints none.
 import { z } from 'zod'
 import { epsilonBound } from '../../audit/lower-bound.ts'
-import type { ArmMechanism, ArmResult } from '../../finetune/arm-job.ts'
+import type { ArmResult } from '../../finetune/arm-job.ts'
 import { LORA_METHODS } from '../../finetune/lora-dp-sgd-job.ts'
-import { type ArmTask, defineArm } from '../arm.ts'
+import { defineArm } from '../arm.ts'
+import { cohortOf, cohortSettings, roundsOf } from '../cohort.ts'
 import { calibrateMechanisms } from '../epsilon.ts'
 
 const count = z.int().positive()
@@ -21,7 +22,7 @@ const ROW = {
 const SHARED = {
   ...ROW,
   steps: count.default(100),
-  rate: amount.max(1).default(0.05).describe('Share of the clients in one step'),
+  ...cohortSettings(0.05),
   textsPerClient: count.default(8),
   others: z
     .array(z.strictObject({ method: plain, ...ROW }))
@@ -35,7 +36,6 @@ const SHARED = {
 const PRIVATE = z.strictObject({
   ...SHARED,
   clip: amount.default(1).describe("L2 bound of one client's gradient"),
-  sampling: z.enum(['all', 'poisson', 'fixed']).optional(),
 })
 const PLAIN = z.strictObject({ ...SHARED, method: plain.default('lora-both') })
 
@@ -50,21 +50,14 @@ export const loraDpSgd = defineArm({
   settings: PRIVATE,
   grid: { learningRate: [1e-3, 3e-3, 1e-2], clip: [1, 0.1] },
   async run(task, { rate, sampling, clip, ...rest }) {
-    const drawn = sampled(task, rate, sampling)
+    const drawn = cohortOf(task, { rate, sampling })
     const job = { kind: 'lora-dp-sgd', ...task.inputs, ...rest, ...drawn } as const
     if (task.epsilon === Number.POSITIVE_INFINITY) {
       return task.runJob<'lora-dp-sgd'>({ ...job, method: 'lora', noiseMultiplier: null })
     }
-    const step: ArmMechanism = {
-      ...drawn,
-      sigma: 1,
-      clip: 1,
-      releases: rest.steps,
-      clients: task.clients,
-      contributions: 'signed',
-      maxParticipations: rest.steps,
-    }
-    const noiseMultiplier = calibrateMechanisms(task.epsilon, task.inputs, (sigma) => [{ ...step, sigma }])
+    const noiseMultiplier = calibrateMechanisms(task.epsilon, task.inputs, (noise) => [
+      roundsOf(task, drawn, rest.steps, noise),
+    ])
     const result = await task.runJob<'lora-dp-sgd'>({ ...job, method: 'dp', clip, noiseMultiplier })
     return withAudit(result, task.inputs.delta, task.epsilon)
   },
@@ -74,28 +67,21 @@ export const lora = defineArm({
   name: 'lora',
   about: 'LoRA on the pooled texts, without DP: what its own randomness hides is measured by attacks',
   guarantee: 'none',
+  noEpsilon:
+    'the noise of LoRA’s random A is a multiple of the gradient: no client’s gradient is bounded, and where the others’ gradient is zero there is no noise, so that one step can tell two neighbouring data sets apart at every rank',
   epsilons: 'once',
   settings: PLAIN,
   grid: { learningRate: [1e-3, 3e-3, 1e-2] },
-  async run(task, { rate, ...rest }) {
+  async run(task, { rate, sampling, ...rest }) {
     return task.runJob<'lora-dp-sgd'>({
       kind: 'lora-dp-sgd',
       ...task.inputs,
       ...rest,
-      ...sampled(task, rate, undefined),
+      ...cohortOf(task, { rate, sampling }),
       noiseMultiplier: null,
     })
   },
 })
-
-function sampled(
-  { inputs, clients }: ArmTask,
-  rate: number,
-  sampling: 'all' | 'poisson' | 'fixed' | undefined,
-): { sampling: 'all' | 'poisson' | 'fixed'; cohort: number } {
-  const by = sampling ?? (inputs.adjacency === 'add-remove' ? 'poisson' : 'fixed')
-  return { sampling: by, cohort: by === 'all' ? clients : Math.max(1, Math.round(clients * rate)) }
-}
 
 /** Each attack's counts as a lower bound of epsilon, by exact intervals: the private row's must not exceed what it claims. */
 export function withAudit(result: ArmResult, delta: number, epsilon: number): ArmResult {

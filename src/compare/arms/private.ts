@@ -11,6 +11,7 @@ export const privateTexts = defineArm({
   about:
     'trained on the private texts themselves, gathered in one place, without DP: the ceiling of the model',
   guarantee: 'none',
+  noEpsilon: 'the model is trained on the private texts as they are',
   epsilons: 'once',
   settings: z.strictObject({ ...TRAINING_SETTINGS }),
   grid: TRAINING_GRID,

@@ -2,9 +2,9 @@
 // these back; the whole model stays with its owner. As published it promises nothing about the texts; the second arm clips and
 // noises the changes of the adapters.
 import { z } from 'zod'
-import type { ArmMechanism } from '../../finetune/arm-job.ts'
 import type { Job } from '../../finetune/protocol.ts'
 import { type ArmTask, defineArm } from '../arm.ts'
+import { cohortOf, cohortSettings, roundsOf } from '../cohort.ts'
 import { calibrateMechanisms } from '../epsilon.ts'
 import { publicFile } from '../public-file.ts'
 
@@ -67,13 +67,7 @@ const PLAIN = z.strictObject({
 const PRIVATE = z.strictObject({
   ...MODEL,
   ...TRAINING,
-  rate: amount.max(1).default(0.05).describe('Share of the clients in one round'),
-  sampling: z
-    .enum(['all', 'poisson', 'fixed'])
-    .optional()
-    .describe(
-      'By default what the adjacency has a theorem for: poisson under add-remove, fixed under substitution',
-    ),
+  ...cohortSettings(0.05),
   serverRate: amount.default(1),
   clip: amount.optional().describe('L2 bound of a change; by default the median norm on public texts'),
 })
@@ -84,6 +78,7 @@ export const scaleot = defineArm({
   about:
     'adapter layers tuned inside a lossy emulator of the model and plugged back (ScaleOT); protects the model, not the texts',
   guarantee: 'none',
+  noEpsilon: 'the adapters that come back are a function of the texts without any noise',
   epsilons: 'once',
   settings: PLAIN,
   grid: { learningRate: [1e-4, 2e-4, 5e-4], epochs: [1, 2] },
@@ -102,17 +97,18 @@ export const scaleotDp = defineArm({
   settings: PRIVATE,
   grid: { learningRate: [1e-4, 2e-4, 5e-4], serverRate: [1, 0.3] },
   async run(task, settings) {
-    const { rate, serverRate, clip } = settings
+    const { serverRate, clip, rounds } = settings
+    const drawn = cohortOf(task, settings)
     const noiseMultiplier =
       task.epsilon === Number.POSITIVE_INFINITY
         ? 0
-        : calibrateMechanisms(task.epsilon, task.inputs, (noise) => [mechanismOf(task, settings, noise)])
+        : calibrateMechanisms(task.epsilon, task.inputs, (noise) => [roundsOf(task, drawn, rounds, noise)])
     const result = await task.runJob<'scaleot'>({
       ...(await common(task, settings)),
       owners: 'each',
       fullTuning: false,
-      sampling: samplingOf(task, settings),
-      rate,
+      sampling: drawn.sampling,
+      rate: drawn.cohort / task.clients,
       serverRate,
       clip: clip ?? null,
       noiseMultiplier,
@@ -136,25 +132,5 @@ async function common(
     textsPerClient,
     rounds,
     local: { learningRate, epochs, batch },
-  }
-}
-
-function samplingOf({ inputs }: ArmTask, { sampling }: Private): 'all' | 'poisson' | 'fixed' {
-  return sampling ?? (inputs.adjacency === 'add-remove' ? 'poisson' : 'fixed')
-}
-
-function mechanismOf(task: ArmTask, settings: Private, noise: number): ArmMechanism {
-  const { clients } = task
-  const sampling = samplingOf(task, settings)
-  const wanted = clients * settings.rate
-  return {
-    sigma: noise,
-    clip: 1,
-    releases: settings.rounds,
-    cohort: { all: clients, poisson: wanted, fixed: Math.max(1, Math.round(wanted)) }[sampling],
-    clients,
-    sampling,
-    contributions: 'signed',
-    maxParticipations: settings.rounds,
   }
 }
