@@ -744,7 +744,7 @@ describe('a client', () => {
   })
 
   it('is not counted with a report of another client, of another round, or one cut short', async () => {
-    const { servers, hash, manifest } = await withRound(2)
+    const { servers, hash, manifest, closed } = await withRound(2)
     const report = await reportOf(servers, hash, 0, [0])
     const refusal = async (n: number, body: Uint8Array) => {
       const answer = await upload(servers, hash, n, body)
@@ -757,14 +757,13 @@ describe('a client', () => {
     ])
     const { vdaf } = reportRound(manifest, hash)
     const moved = decodeReport(vdaf, report)
+    // The rest is found out when it is verified, and costs the servers what a bad proof would.
     const stolen = encodeReport(vdaf, { ...moved, client: client(1).publicKey })
-    expect(await refusal(1, stolen)).toEqual([422, 'the report is not signed by its client'])
+    expect((await upload(servers, hash, 1, stolen)).status).toBe(200)
     const elsewhere = { ...reportRound(manifest, 'e'.repeat(64)) }
     const identity = await clientIdentity(client(0).secretKey)
     const replayed = { ...moved, signature: await identity.sign(helperSigned(elsewhere, moved)) }
-    expect(await refusal(0, encodeReport(vdaf, replayed))).toEqual([
-      422,
-      'the report is not signed by its client',
-    ])
+    expect((await upload(servers, hash, 0, encodeReport(vdaf, replayed))).status).toBe(200)
+    expect(await servers.coordinator.aggregation.counted?.(closed)).toBe(0)
   })
 })
