@@ -14,8 +14,10 @@ export function measuresSection(report: ComparisonReport): Markup | null {
 }
 
 function details(row: ComparisonRow): Markup {
-  const epsilon = row.guarantee === 'none' ? '' : `, ${epsilonOfRow(row)}`
-  const entries = Object.entries(row.measures)
+  const epsilon = row.guarantee === 'client' ? ` at ε ${epsilonOfRow(row)}` : `, ${epsilonOfRow(row)}`
+  const entries = Object.entries(row.measures).filter(
+    ([, value]) => !(Array.isArray(value) && value.length === 0),
+  )
   const single = entries.filter(([, value]) => !Array.isArray(value))
   const tables = entries.filter((entry): entry is [string, Record<string, unknown>[]] =>
     Array.isArray(entry[1]),
@@ -30,21 +32,23 @@ function details(row: ComparisonRow): Markup {
 function tableOf(rows: readonly Record<string, unknown>[]): Markup {
   const head = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   const more = rows.length - ROWS
-  return html`<div class="scroll"><table><thead><tr>${head.map((name) => html`<th>${wordsOf(name)}</th>`)}</tr></thead><tbody>${rows
+  const words = new Set(head.filter((name) => rows.some((row) => typeof row[name] === 'string')))
+  const cell = (row: Record<string, unknown>, name: string) =>
+    words.has(name) ? html`<td class="words">${shown(row[name])}</td>` : html`<td>${shown(row[name])}</td>`
+  return html`<div class="scroll"><table><thead><tr>${head.map((name) =>
+    words.has(name) ? html`<th class="words">${wordsOf(name)}</th>` : html`<th>${wordsOf(name)}</th>`,
+  )}</tr></thead><tbody>${rows
     .slice(0, ROWS)
-    .map(
-      (row) => html`<tr>${head.map((name) => html`<td>${shown(row[name])}</td>`)}</tr>`,
-    )}</tbody></table></div>${
+    .map((row) => html`<tr>${head.map((name) => cell(row, name))}</tr>`)}</tbody></table></div>${
     more > 0 ? html`<p class="soft">${more} more rows are in comparison.json.</p>` : null
   }`
 }
 
-/** "bytesUpTwoServer" as "bytes up two server". */
+/** "bytesUpTwoServer" as "bytes up two server", "errorOf2" as "error of 2". */
 function wordsOf(name: string): string {
-  return name.replace(
-    /([a-z0-9])([A-Z])/g,
-    (_, before: string, letter: string) => `${before} ${letter.toLowerCase()}`,
-  )
+  return name
+    .replace(/([a-z])([0-9])/g, '$1 $2')
+    .replace(/([a-z0-9])([A-Z])/g, (_, before: string, letter: string) => `${before} ${letter.toLowerCase()}`)
 }
 
 function shown(value: unknown): string {

@@ -64,7 +64,8 @@ summary { cursor: pointer; color: var(--soft); font-size: .875rem; }
 table { border-collapse: collapse; font-size: .875rem; margin: .4rem 0; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child, td.words { text-align: left; }
+th:first-child, td:first-child, .words { text-align: left; }
+#measures td:first-child { white-space: nowrap; }
 .texts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); gap: .7rem 1rem; margin: .6rem 0; align-items: start; }
 .text { background: var(--panel); border-radius: 6px; padding: .6rem .8rem; margin: 0; font-size: .9rem; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 16rem; overflow-y: auto; break-inside: avoid; }
 .text .text-label { display: inline-block; color: var(--soft); font-size: .8rem; white-space: normal; }

@@ -142,6 +142,12 @@ class MessageTest(unittest.TestCase):
         held = Clip(0.37)(torch.randn(SMALL.numel))
         self.assertGreater(float(codec.encode(held).norm()), 0.37)
 
+    def test_an_update_is_bounded_before_the_noise_that_precedes_its_code(self):
+        for by in ("local", "central"):
+            uplink = Uplink(Identity(SMALL), Clip(0.37), Noise(0.0, 0), order="pre_encode", by=by, decode="after_mean", expected=1)
+            sent = uplink.message(1e3 * torch.randn(SMALL.numel), 1)
+            self.assertLessEqual(float(sent.double().norm()), 0.37 * (1 + 1e-5), by)
+
     def test_what_is_no_number_counts_as_nothing(self):
         clip = Clip(0.37)
         for value in (math.nan, math.inf, -math.inf):
@@ -211,6 +217,22 @@ class MessageTest(unittest.TestCase):
         want = sum(codec.decode(codec.encode(u)) for u in updates) / 3
         self.assertTrue(torch.allclose(steps["per_client"], want, rtol=1e-5, atol=1e-9))
         self.assertGreater(float((steps["per_client"] - steps["after_mean"]).norm() / want.norm()), 1e-3)
+
+
+class CohortTest(unittest.TestCase):
+    def test_a_fixed_cohort_has_everybody_once_at_most(self):
+        for number in range(50):
+            drawn = cohort("fixed", 20, 0.4, 1, number)
+            self.assertEqual((len(drawn), len(set(drawn))), (8, 8))
+        self.assertGreater(len({tuple(cohort("fixed", 20, 0.4, 1, n)) for n in range(50)}), 45)
+
+    def test_poisson_draws_are_independent_coins(self):
+        sizes = [len(cohort("poisson", 400, 0.1, 1, n)) for n in range(400)]
+        mean = sum(sizes) / 400
+        # 40 clients, variance 36: cohorts of one size would have none.
+        self.assertAlmostEqual(mean, 40, delta=1.5)
+        self.assertAlmostEqual(sum((s - mean) ** 2 for s in sizes) / 400, 36, delta=12)
+        self.assertEqual(cohort("all", 5, 0.1, 1, 0), [0, 1, 2, 3, 4])
 
 
 class OrderTest(unittest.TestCase):
