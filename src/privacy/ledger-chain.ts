@@ -47,6 +47,8 @@ const ChargeEntry = z.strictObject({
   run: z.string(),
   release: z.string(),
   mechanism: Mechanism,
+  /** Against whom, where two servers add half of the noise each (two-parties.ts); everybody else leaves it out. */
+  against: z.enum(['outsiders', 'operators']).optional(),
 })
 
 /** Binds a charge to the bytes that it paid for, before anybody can read them: there are no other bytes, ever. */

@@ -21,6 +21,7 @@ import {
   readChain,
 } from './ledger-chain.ts'
 import { rdp } from './rdp.ts'
+import { type Against, multiplierAgainst } from './two-parties.ts'
 
 export type { ChargeEntry, LedgerEntry } from './ledger-chain.ts'
 
@@ -30,6 +31,8 @@ export interface Charge {
   /** Name of the release inside its run; one charge per name, for ever. */
   readonly release: string
   readonly mechanism: MechanismEvent
+  /** Whom the mechanism is counted against, where two servers add half of the noise each. */
+  readonly against?: Against
 }
 
 /** The most that a data set may spend over all runs; a charge beyond it is refused. */
@@ -53,14 +56,23 @@ export async function readLedger(path: string): Promise<readonly LedgerEntry[]> 
 /**
  * Epsilon of everything that a ledger has paid for, at delta: exact where all of it is Gaussian, by RDP at its best order
  * otherwise. It is what these mechanisms cost as a sequence that was fixed in advance. Where noise was chosen after seeing
- * releases, no number read off afterwards is a guarantee; a budget that was fixed before is (`filterEpsilon`).
+ * releases, no number read off afterwards is a guarantee; a budget that was fixed before is (`filterEpsilon`). Charges say
+ * whom they were counted against; with `against` all are counted against the same.
  */
-export function spentEpsilon(entries: readonly LedgerEntry[], delta: number): number {
+export function spentEpsilon(entries: readonly LedgerEntry[], delta: number, against?: Against): number {
   const charges = chargesIn(entries)
   const adjacency = charges[0]?.adjacency ?? 'add-remove'
-  const events = charges.map((entry) => entry.mechanism)
+  const events = charges.map((entry) => mechanismAgainst(entry, against))
   const accountant = analytic.refusal(events, adjacency) === undefined ? analytic : rdp
   return accountant.epsilon(events, delta, adjacency)
+}
+
+function mechanismAgainst(
+  { mechanism, against: from }: ChargeEntry,
+  to: Against | undefined,
+): MechanismEvent {
+  if (from === undefined || to === undefined || mechanism.type !== 'gaussian') return mechanism
+  return { ...mechanism, noiseMultiplier: multiplierAgainst(mechanism.noiseMultiplier, from, to) }
 }
 
 /** The charges among the entries. */
@@ -102,7 +114,7 @@ export function charge(path: string, terms: LedgerTerms, asked: Charge): Promise
     }
     checkBudget(terms, entries, [wanted])
     const { dataset, unit, adjacency } = terms
-    const { run, release, mechanism } = wanted
+    const { run, release, mechanism, against } = wanted
     const entry = await append(path, chain, {
       type: 'charge',
       dataset,
@@ -111,6 +123,7 @@ export function charge(path: string, terms: LedgerTerms, asked: Charge): Promise
       run,
       release,
       mechanism,
+      ...(against === undefined ? {} : { against }),
     })
     return { entry: entry as ChargeEntry, repeated: false }
   })

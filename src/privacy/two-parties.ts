@@ -23,6 +23,15 @@ export function multiplierOfEach(noiseMultiplier: number, each: NoiseOfEach): nu
   return each === 'full' ? noiseMultiplier : noiseMultiplier * Math.SQRT1_2 * (1 + 2 ** -50)
 }
 
+/** Who sees a release: all but the two parties, or either of them, who knows its own half of the noise. */
+export type Against = 'outsiders' | 'operators'
+
+/** What a noise multiplier of halves against one is against the other; never more noise than there is. */
+export function multiplierAgainst(noiseMultiplier: number, from: Against, to: Against): number {
+  if (from === to) return noiseMultiplier
+  return to === 'operators' ? noiseMultiplier * Math.SQRT1_2 : noiseMultiplier * Math.SQRT2 * (1 - 2 ** -49)
+}
+
 /** e of the argument above for a sigma of each party, in steps. */
 export function closenessOfHalves(sigma: number): number {
   let e = 0

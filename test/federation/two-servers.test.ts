@@ -9,10 +9,11 @@ import { collectRound, publishRelease } from '../../src/federation/coordinator/c
 import type { Manifest } from '../../src/federation/protocol/manifest.ts'
 import { encodeVote } from '../../src/federation/protocol/vote-bytes.ts'
 import { exactSums } from '../../src/histogram/exact-votes.ts'
-import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
+import { epsilonOf } from '../../src/privacy/accountant.ts'
+import { chargesIn, readLedger, spentEpsilon } from '../../src/privacy/ledger.ts'
 import { seededRandom } from '../../src/random.ts'
 import { planRun } from '../../src/run/plan.ts'
-import { sentence } from '../run/workspace.ts'
+import { runCli, sentence } from '../run/workspace.ts'
 import { enrolAll, exampleManifest, exampleTerms, openedRound } from './example.ts'
 import { enrolledClient, exactSum, MULTIHOT, reportOf, twoServers, upload } from './two-servers.ts'
 
@@ -79,6 +80,26 @@ describe('a round of two servers', () => {
     expect(await charged('helper')).toEqual([
       { type: 'gaussian', noiseMultiplier: expect.closeTo(4 / Math.SQRT2, 9) },
     ])
+    // Each ledger says against whom its figure holds, and gives the other one as well.
+    for (const [who, against] of [
+      ['leader', 'outsiders'],
+      ['helper', 'operators'],
+    ] as const) {
+      const file = join(folder, who, 'ledger.jsonl')
+      const entries = await readLedger(file)
+      expect(chargesIn(entries).map((entry) => entry.against)).toEqual([against])
+      const of = (noiseMultiplier: number) => epsilonOf([{ type: 'gaussian', noiseMultiplier }], 1e-5)
+      expect(spentEpsilon(entries, 1e-5, 'outsiders')).toBeCloseTo(of(4), 9)
+      expect(spentEpsilon(entries, 1e-5, 'operators')).toBeCloseTo(of(4 / Math.SQRT2), 9)
+      const { stdout } = await runCli(['ledger', 'show', file, '--delta', '1e-5'], { cwd: folder })
+      expect(stdout).toContain(against === 'outsiders' ? 'outsiders' : 'either server ')
+      expect(stdout).toContain(
+        `spent: epsilon ${of(4).toFixed(4)} at delta 0.00001 against whoever sees the noise of both servers`,
+      )
+      expect(stdout).toContain(
+        `spent: epsilon ${of(4 / Math.SQRT2).toFixed(4)} at delta 0.00001 against either of the two servers`,
+      )
+    }
     // What a client pays is what the server that sees most of it sees.
     const manifest = (await coordinator.manifest(hash)) as Manifest
     expect(mechanismOf(manifest)).toEqual({

@@ -5,6 +5,9 @@ import { defineCommand, outputOf } from '../context.ts'
 import { shown, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
 
+/** Whom a charge is counted against; it differs where two servers add half of the noise each. */
+const AGAINST = { everybody: 'everybody', outsiders: 'outsiders', operators: 'either server' } as const
+
 export const ledgerCommand = defineCommand({
   command: 'ledger <action> <ledger>',
   describe: 'Show or verify the privacy ledger of a data set',
@@ -27,10 +30,15 @@ export const ledgerCommand = defineCommand({
       })
     }
     const entries = await readLedger(args.ledger)
-    const epsilon = args.delta === undefined ? undefined : spentEpsilon(entries, checkDelta(args.delta))
     const head = entries.at(-1)
     const charges = chargesIn(entries)
     const owner = charges.at(-1)
+    const delta = args.delta === undefined ? undefined : checkDelta(args.delta)
+    // Two servers with half of the noise each: what is spent depends on who looks.
+    const halves = charges.some(({ against }) => against !== undefined)
+    const epsilon = delta === undefined ? undefined : spentEpsilon(entries, delta, 'outsiders')
+    const epsilonOfOneServer =
+      delta === undefined || !halves ? undefined : spentEpsilon(entries, delta, 'operators')
     const rows = charges.map((entry) => [
       String(entry.number),
       entry.time.slice(0, 19).replace('T', ' '),
@@ -39,22 +47,32 @@ export const ledgerCommand = defineCommand({
       entry.mechanism.type === 'gaussian'
         ? `gaussian, noise multiplier ${entry.mechanism.noiseMultiplier.toFixed(4)}`
         : entry.mechanism.type,
+      ...(halves ? [AGAINST[entry.against ?? 'everybody']] : []),
       commitOf(entries, entry)?.slice(0, 12) ?? 'not released',
     ])
+    const columns = ['#', 'time (UTC)', 'run', 'release', 'mechanism', ...(halves ? ['against'] : [])]
     const lines = [
-      ...(args.action === 'show'
-        ? [table([['#', 'time (UTC)', 'run', 'release', 'mechanism', 'released as'], ...rows])]
-        : []),
+      ...(args.action === 'show' ? [table([[...columns, 'released as'], ...rows])] : []),
       `whole: ${entries.length} entries, each following the one before it${head === undefined ? '' : `; head ${head.hash}`}`,
       ...(owner === undefined
         ? []
         : [`data set ${owner.dataset}, unit ${owner.unit}, adjacency ${owner.adjacency}`]),
-      ...(epsilon === undefined ? [] : [`spent: epsilon ${number(epsilon)} at delta ${args.delta}`]),
+      ...(epsilon === undefined
+        ? []
+        : [
+            `spent: epsilon ${number(epsilon)} at delta ${delta}${halves ? ' against whoever sees the noise of both servers' : ''}`,
+          ]),
+      ...(epsilonOfOneServer === undefined
+        ? []
+        : [
+            `spent: epsilon ${number(epsilonOfOneServer)} at delta ${delta} against either of the two servers, which knows its own half`,
+          ]),
     ]
     outputOf(args).result(lines.join('\n'), {
       entries: args.action === 'show' ? entries : entries.length,
       head: head?.hash ?? null,
-      ...(epsilon === undefined ? {} : { epsilon, delta: args.delta }),
+      ...(epsilon === undefined ? {} : { epsilon, delta }),
+      ...(epsilonOfOneServer === undefined ? {} : { epsilonOfOneServer }),
     })
   },
 })

@@ -132,6 +132,8 @@ export async function twoServerAggregation(options: TwoServerOptions): Promise<A
       const { hash, manifest } = round
       const released = await releaseHistogram({
         ...release,
+        // With halves the leader's ledger holds what everybody else sees: what either server sees follows from it.
+        charge: { ...release.charge, ...(noiseOfEach(manifest) === 'half' ? { against: 'outsiders' } : {}) },
         async count() {
           const vdaf = voteVdaf(manifest)
           const { share, accepted, checksum } = await verified(round)

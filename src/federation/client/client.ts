@@ -9,7 +9,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { KeysSchema } from '../protocol/aggregator.ts'
 import { fromUtf8, sha256Hex, toBase64Url, utf8 } from '../protocol/bytes.ts'
 import { decodeCandidates } from '../protocol/candidate-bytes.ts'
-import { embedderIdentityHash, type Manifest, parseManifest } from '../protocol/manifest.ts'
+import { embedderIdentityHash, type Manifest, noiseOfEach, parseManifest } from '../protocol/manifest.ts'
 import {
   EnrolledSchema,
   type Problem,
@@ -200,7 +200,8 @@ export function createFederatedClient(options: FederatedClientOptions): Federate
         aggregation.mode === 'trusted'
           ? { bytes: encodeVote(vote, crypto.getRandomValues(new Uint8Array(SALT_BYTES))) }
           : await sealed(manifest, hash, identity, { vote })
-      await ledger.charge(taskId, releaseOf(manifest), mechanismOf(manifest))
+      const against = noiseOfEach(manifest) === 'half' ? 'operators' : undefined
+      await ledger.charge(taskId, releaseOf(manifest), mechanismOf(manifest), against)
       await keepUpload(storage, hash, upload)
     }
     let answer = await sendVote(hash, upload, manifest, identity)

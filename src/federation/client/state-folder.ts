@@ -62,8 +62,9 @@ export async function openStateFolder(
       charged: async () => chargesIn(await readLedger(ledgerFile)).map((entry) => entry.mechanism),
       has: async (task, name) =>
         chargeOf(await readLedger(ledgerFile), { run: task, release: name }) !== undefined,
-      async charge(task, name, mechanism) {
-        await charge(ledgerFile, terms, { run: task, release: name, mechanism })
+      async charge(task, name, mechanism, against) {
+        const view = against === undefined ? {} : { against }
+        await charge(ledgerFile, terms, { run: task, release: name, mechanism, ...view })
       },
     },
     ledgerFile,

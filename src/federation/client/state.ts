@@ -1,6 +1,7 @@
 // What a client keeps: its identity, its unfinished vote and its ledger. Injected, because a browser keeps them elsewhere
 // than Node does; whatever keeps them, a value that was set is there after a crash.
 import type { MechanismEvent } from '../../privacy/events.ts'
+import type { Against } from '../../privacy/two-parties.ts'
 import type { SealingKeys } from '../protocol/aggregator.ts'
 import { fromBase64Url, sha256Hex, toBase64Url, utf8 } from '../protocol/bytes.ts'
 import type { Receipt } from '../protocol/messages.ts'
@@ -18,7 +19,7 @@ export interface ClientLedger {
   /** Whether this release was charged before. */
   has(task: string, release: string): Promise<boolean>
   /** Durable before it returns; the same release again is not charged again. */
-  charge(task: string, release: string, mechanism: MechanismEvent): Promise<void>
+  charge(task: string, release: string, mechanism: MechanismEvent, against?: Against): Promise<void>
 }
 
 /** The identity for a task, made when it is first asked for: tasks cannot be linked by it. */

@@ -63,6 +63,7 @@ export async function releaseShare(
       release: `round-${manifest.round}`,
       // What this helper's noise alone is worth: the leader knows its own.
       mechanism: { type: 'gaussian', noiseMultiplier: multiplierOfEach(noiseMultiplier, each) },
+      ...(each === 'half' ? { against: 'operators' } : {}),
     },
     parse,
     async prepare() {
