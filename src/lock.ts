@@ -28,7 +28,11 @@ export async function takeLock(
       onCompromised: () => {},
       retries: { retries: Math.ceil(waitMs / 500), minTimeout: 500, maxTimeout: 500 },
     })
-    return release
+    // One that was lost to another process in the meantime is not ours to release.
+    return () =>
+      release().catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ERELEASED') throw error
+      })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ELOCKED') {
       throw new PretextError(`another pretext process is using ${folder}`, {
