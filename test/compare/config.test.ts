@@ -7,6 +7,7 @@ import { stringify } from 'yaml'
 import { z } from 'zod'
 import { defineArm } from '../../src/compare/arm.ts'
 import { best } from '../../src/compare/arm-runs.ts'
+import { dpFedAvg, dpFtrl } from '../../src/compare/arms/federated.ts'
 import { loadCompare } from '../../src/compare/config.ts'
 import { NO_METERS } from '../../src/compare/meters.ts'
 import { pointsOf } from '../../src/compare/points.ts'
@@ -80,6 +81,17 @@ const arm = defineArm({
     validation: { loss: 1, accuracy: 0, tokens: 1 },
     measures: {},
   }),
+})
+
+describe('the steps of a client', () => {
+  it.each([dpFedAvg, dpFtrl])('are refused where they end before its epochs ($name)', (own) => {
+    const settings = (given: object) => () => pointsOf(own, { settings: { ...given } }, 1, 'f').points
+    expect(settings({ clientEpochs: 3 })).toThrow(
+      `f: arms.${own.name}.settings.clientSteps: expected at least as many steps as clientEpochs`,
+    )
+    expect(settings({ clientEpochs: 3, clientSteps: null })()).toHaveLength(1)
+    expect(settings({ clientEpochs: 2 })()).toHaveLength(1)
+  })
 })
 
 describe('tuning', () => {

@@ -30,22 +30,36 @@ const SHARED = {
   loraRank: count.nullable().default(null),
 } as const
 
-const FedAvg = z.strictObject({
-  ...SHARED,
-  /** Share of the clients in a round; 1: all of them. */
-  rate: z.number().gt(0).max(1).default(1),
-  /** The clip follows the median of the updates' norms, which costs noise of its own. */
-  adaptiveClip: z.boolean().default(false),
-})
+/** A client with one batch takes a step an epoch: fewer steps than epochs would leave epochs that nobody begins. */
+const STEPS_FOR_EPOCHS = [
+  ({ clientSteps, clientEpochs }: { clientSteps: number | null; clientEpochs: number }) =>
+    clientSteps === null || clientSteps >= clientEpochs,
+  {
+    path: ['clientSteps'],
+    message: 'expected at least as many steps as clientEpochs, or null: a client stops after its steps',
+  },
+] satisfies Parameters<z.ZodType<{ clientSteps: number | null; clientEpochs: number }>['refine']>
 
-const Ftrl = z.strictObject({
-  ...SHARED,
-  rounds: count.default(20),
-  /** Rounds until a client takes part again; with 1, correlated noise has nothing to offer. */
-  period: count.default(4),
-  /** banded: matrix factorisation; tree: the paper's, restarted after each period. */
-  noise: z.enum(['banded', 'tree']).default('banded'),
-})
+const FedAvg = z
+  .strictObject({
+    ...SHARED,
+    /** Share of the clients in a round; 1: all of them. */
+    rate: z.number().gt(0).max(1).default(1),
+    /** The clip follows the median of the updates' norms, which costs noise of its own. */
+    adaptiveClip: z.boolean().default(false),
+  })
+  .refine(...STEPS_FOR_EPOCHS)
+
+const Ftrl = z
+  .strictObject({
+    ...SHARED,
+    rounds: count.default(20),
+    /** Rounds until a client takes part again; with 1, correlated noise has nothing to offer. */
+    period: count.default(4),
+    /** banded: matrix factorisation; tree: the paper's, restarted after each period. */
+    noise: z.enum(['banded', 'tree']).default('banded'),
+  })
+  .refine(...STEPS_FOR_EPOCHS)
 
 const GRID = {
   serverLearningRate: [0.3, 1, 3],
