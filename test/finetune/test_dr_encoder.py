@@ -8,19 +8,22 @@ import shutil
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
 from pretext_trainer import stop
 from pretext_trainer.channel import Channel
 from pretext_trainer.dr_encoder import job as dr_encoder
-from pretext_trainer.dr_encoder.clients import cohort, rows_of, train_locally
+from pretext_trainer.dr_encoder.clients import Client, cohort, rows_of, train_locally
 from pretext_trainer.dr_encoder.codec import AutoEncoder, Identity, Pca, RandomProjection, make
 from pretext_trainer.dr_encoder.federation import Federation
 from pretext_trainer.dr_encoder.gates import cosine, reconstruction
 from pretext_trainer.dr_encoder.layout import Layout, layout_of
 from pretext_trainer.dr_encoder.message import Clip, Noise
 from pretext_trainer.dr_encoder.prior import FLOOR, Prior, prior_of, released, statistics_of
+from pretext_trainer.dr_encoder.stage_one import first_part, second_part
+from pretext_trainer.dr_encoder.train_codec import trained
 from pretext_trainer.dr_encoder.uplink import Uplink, check_orders
 from pretext_trainer.failure import Failure
 from speaking_llama import rows, tiny
@@ -277,6 +280,28 @@ class PriorTest(unittest.TestCase):
         noisy = torch.cat([released(told, Clip(0.5), Noise(3 * 0.5, seed)) * 10 for seed in range(200)])
         quiet = torch.cat([mean * 10 for _ in range(200)])
         self.assertAlmostEqual(float((noisy - quiet).std()) / 1.5, 1, delta=0.02)
+
+    def test_stage_1_reads_other_texts_than_stage_2_and_none_where_the_prior_is_public(self):
+        client = Client("c", [[i] for i in range(10)])
+        sim = SimpleNamespace(job={"statistics": {"share": 0.3}}, reads_statistics=True)
+        self.assertEqual([first_part(sim, client), second_part(sim, client)], [client.sequences[:3], client.sequences[3:]])
+        one = Client("one", [[1]])
+        self.assertEqual([first_part(sim, one), second_part(sim, one)], [[[1]], [[1]]])
+        sim.reads_statistics = False
+        self.assertEqual(second_part(sim, client), client.sequences)
+
+    def test_a_codec_is_trained_on_draws_alone_unless_the_control_is_asked_for(self):
+        def axis(control: str, updates: list[torch.Tensor]) -> torch.Tensor:
+            kept = SimpleNamespace(load=lambda _: None, save=lambda *_: None)
+            meters = SimpleNamespace(server=lambda work: work())
+            sim = SimpleNamespace(job={"autoencoder": {"trainOn": control}}, kept=kept, meters=meters, seed=1)
+            codec = Pca(SMALL, iid_prior(SMALL, 1), CPU)
+            trained(sim, codec, iid_prior(SMALL, 1), updates)
+            return codec.axis
+
+        seen, others = ([torch.randn(SMALL.numel) for _ in range(3)] for _ in range(2))
+        self.assertTrue(torch.equal(axis("prior", seen), axis("prior", others)))
+        self.assertFalse(torch.equal(axis("public-updates", seen), axis("public-updates", others)))
 
     def test_a_released_deviation_is_never_negative(self):
         prior = prior_of(torch.full((2 * len(SMALL.spans),), -1.0), SMALL)

@@ -19,7 +19,7 @@ from pretext_trainer.scaleot import job as scaleot
 from pretext_trainer.scaleot.emulator import adapter_places, build, dropped_places, layers_of, plug_back, replaced_places
 from pretext_trainer.scaleot.harmonizer import Harmonizer
 from pretext_trainer.scaleot.masks import groups_of, sample, scored
-from pretext_trainer.scaleot.rank import ATTENTION, compress, kept_rank, truncated
+from pretext_trainer.scaleot.rank import compress, kept_rank, truncated
 from pretext_trainer.scaleot.search import Mixture, Search, run_search
 from speaking_llama import rows, tiny
 
@@ -199,7 +199,7 @@ class RankTest(unittest.TestCase):
             layer = layers_of(model)[0]
             before = {n: p.clone() for n, p in layer.named_parameters()}
             compress(layer, beta)
-            for name in ATTENTION:
+            for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
                 module = getattr(layer.self_attn, name)
                 weight = before[f"self_attn.{name}.weight"]
                 rank = kept_rank(*weight.shape, beta)
