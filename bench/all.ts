@@ -1,6 +1,7 @@
 // Every benchmark that this machine can run, one after the other: npm run bench. PYTHON is an interpreter with faiss-cpu,
 // sentence-transformers, torch, transformers and gguf, MINILM the folder of the fp32 all-MiniLM-L6-v2, BATCHED_BENCH
-// llama.cpp's llama-batched-bench; what one of them is missing for is left out and named.
+// llama.cpp's llama-batched-bench, DPSDA a checkout of github.com/microsoft/DPSDA (PYTHON then has faiss, pandas, omegaconf,
+// generalimport, openai, tenacity, tiktoken and python-dotenv too); what one of them is missing for is left out and named.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,9 +18,15 @@ const { PYTHON, MINILM } = process.env
 const ALL: readonly Benchmark[] = [
   { script: 'neighbours', imports: ['faiss'] },
   { script: 'neighbours', args: ['1', 'stream'], imports: ['faiss'] },
+  { script: 'hnsw', needs: ['node_modules/hnswlib-node/package.json'] },
   { script: 'embedding', args: [MINILM ?? ''], imports: ['sentence_transformers'], needs: ['MINILM'] },
   { script: 'llm', imports: ['torch', 'transformers', 'gguf'] },
   { script: 'remote-llm' },
+  {
+    script: 'round-pe',
+    imports: ['sentence_transformers', 'faiss', 'pandas', 'omegaconf', 'generalimport', 'openai', 'tiktoken'],
+    needs: ['DPSDA', 'MINILM', 'dist/index.js'],
+  },
   { script: 'growth' },
   { script: 'install' },
   { script: 'start', needs: ['dist/index.js'] },

@@ -1,9 +1,11 @@
 // Arms of a comparison measured in turn, so that a busy machine burdens all alike: wall and processor time of each, their
 // medians, and the median over the turns of the ratio to the first arm. An arm in Python is a process that answers each
-// line of its standard input with one JSON line.
+// line of its standard input with one JSON line. And points that several of them search among.
 import { spawn } from 'node:child_process'
 import { loadavg } from 'node:os'
 import { createInterface } from 'node:readline'
+import { type Matrix, matrix } from '../src/embeddings/matrix.ts'
+import { seededRandom } from '../src/random.ts'
 
 export interface Measured {
   readonly wallMs: number
@@ -100,4 +102,27 @@ export function python(script: string, args: readonly string[] = []): PythonArm 
     },
     close: () => child.stdin.end(),
   }
+}
+
+/** Of embeddings by all-MiniLM-L6-v2. */
+export const DIM = 384
+
+/** Unit vectors: of all directions alike (the hard case, no candidate stands out), or around centres as texts lie around topics. */
+export function points(rows: number, kind: 'random' | 'clustered', seed: number): Matrix {
+  const centres = kind === 'clustered' ? points(50, 'random', 1) : undefined
+  const random = seededRandom(seed, kind)
+  const out = matrix(rows, DIM)
+  for (let i = 0; i < rows; i++) {
+    const own = out.values.subarray(i * DIM, (i + 1) * DIM)
+    const centre = random.integer(50) * DIM
+    for (let d = 0; d < DIM; d++) {
+      const noise = random.next() + random.next() + random.next() - 1.5
+      own[d] = 0.1 * noise + (centres === undefined ? 0 : (centres.values[centre + d] as number))
+    }
+    const norm = Math.sqrt(own.reduce((sum, value) => sum + value * value, 0))
+    own.forEach((value, d) => {
+      own[d] = value / norm
+    })
+  }
+  return out
 }

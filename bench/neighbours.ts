@@ -4,35 +4,13 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Matrix, matrix } from '../src/embeddings/matrix.ts'
+import type { Matrix } from '../src/embeddings/matrix.ts'
 import { createExactNeighbours } from '../src/histogram/exact.ts'
-import { seededRandom } from '../src/random.ts'
-import { here, interleave, type Measured, median, python, report } from './interleave.ts'
+import { DIM, here, interleave, type Measured, median, points, python, report } from './interleave.ts'
 
-const DIM = 384
 const turns = Number(process.argv[2] ?? 5)
 const folder = await mkdtemp(join(tmpdir(), 'neighbours-'))
 const faiss = python(join(import.meta.dirname, 'neighbours.py'))
-
-/** Unit vectors: of all directions alike (the hard case, no candidate stands out), or around centres as texts lie around topics. */
-function points(rows: number, kind: 'random' | 'clustered', seed: number): Matrix {
-  const centres = kind === 'clustered' ? points(50, 'random', 1) : undefined
-  const random = seededRandom(seed, kind)
-  const out = matrix(rows, DIM)
-  for (let i = 0; i < rows; i++) {
-    const own = out.values.subarray(i * DIM, (i + 1) * DIM)
-    const centre = random.integer(50) * DIM
-    for (let d = 0; d < DIM; d++) {
-      const noise = random.next() + random.next() + random.next() - 1.5
-      own[d] = 0.1 * noise + (centres === undefined ? 0 : (centres.values[centre + d] as number))
-    }
-    const norm = Math.sqrt(own.reduce((sum, value) => sum + value * value, 0))
-    own.forEach((value, d) => {
-      own[d] = value / norm
-    })
-  }
-  return out
-}
 
 async function place(name: string, { values }: Matrix): Promise<string> {
   const path = join(folder, name)

@@ -104,7 +104,12 @@ const Histogram = z.strictObject({
     .describe('multihot: most candidates a client votes for (L2 <= its root)'),
   clip: z.number().positive().optional().describe('counts: L2 clip in votes'),
   distance: z.enum(['l2', 'cosine']).default('l2'),
-  backend: z.enum(['auto', 'exact', 'hnsw']).default('auto'),
+  backend: z
+    .enum(['auto', 'exact', 'hnsw'])
+    .default('auto')
+    .describe(
+      'How nearest candidates are found; auto is exact, which was faster wherever both were measured',
+    ),
 })
 
 const Initial = z.discriminatedUnion('from', [
