@@ -27,7 +27,7 @@ export interface Authorization {
 }
 
 /** A request of whose body only the sha256 is known. */
-export type HashedParts = Omit<SignedParts, 'body'>
+type HashedParts = Omit<SignedParts, 'body'>
 
 /** The bytes under a signature. */
 export function signedBytes(parts: SignedParts): Uint8Array

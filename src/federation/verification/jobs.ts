@@ -144,7 +144,7 @@ export function answerJob(
 }
 
 /** Whether the client whose key this is made the report. */
-export function signedByClient(round: ReportRound, part: HelperPart): boolean {
+function signedByClient(round: ReportRound, part: HelperPart): boolean {
   let key: KeyObject
   try {
     const x = toBase64Url(part.client)
