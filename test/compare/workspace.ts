@@ -16,9 +16,9 @@ export interface CompareWorkspace {
   readonly out: string
 }
 
-/** configs/compare-small.yaml with its output elsewhere; `change` may edit it first. */
+/** configs/compare-small.yaml with its output elsewhere; `change` may edit it first, and write files to its folder. */
 export async function smallComparison(
-  change: (content: Content) => void = () => {},
+  change: (content: Content, folder: string) => void | Promise<void> = () => {},
 ): Promise<CompareWorkspace> {
   const folder = await mkdtemp(join(tmpdir(), 'comparison-'))
   const content = parse(await readFile(join(ROOT, 'configs/compare-small.yaml'), 'utf8')) as Content
@@ -26,7 +26,7 @@ export async function smallComparison(
   const start = content.start as Record<string, unknown>
   start.public = join(ROOT, 'data/public/texts.jsonl')
   content.output = { folder: 'out' }
-  change(content)
+  await change(content, folder)
   const file = join(folder, 'compare.yaml')
   await writeFile(file, stringify(content))
   return { folder, file, out: join(folder, 'out') }
