@@ -8,12 +8,15 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pretext_trainer import stop
 from pretext_trainer.channel import Channel
+from pretext_trainer.dr_encoder.clients import Client, Plan, cohort
 from pretext_trainer.dr_encoder.kept import Kept
+from pretext_trainer.dr_encoder.meters import Meters
 from pretext_trainer.failure import Failure
 from pretext_trainer.scaleot import job as scaleot
 from pretext_trainer.scaleot.emulator import adapter_places, build, dropped_places, layers_of, plug_back, replaced_places
@@ -21,6 +24,7 @@ from pretext_trainer.scaleot.harmonizer import Harmonizer
 from pretext_trainer.scaleot.masks import groups_of, sample, scored
 from pretext_trainer.scaleot.rank import compress, kept_rank, truncated
 from pretext_trainer.scaleot.search import Mixture, Search, run_search
+from pretext_trainer.scaleot.tune import Tuner, Tuning, update
 from speaking_llama import rows, tiny
 
 torch.set_num_threads(1)
@@ -282,6 +286,60 @@ class EmulatorTest(unittest.TestCase):
         with self.assertRaises(Failure) as caught:
             adapter_places(4, 4, "ends", torch.zeros(4))
         self.assertEqual(caught.exception.message, "expected fewer adapter layers than the model's 4, got 4")
+
+
+class TuningTest(unittest.TestCase):
+    BOUND = 0.01
+
+    def tuner(self, **change) -> Tuner:
+        model = llama(2)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(".layers.0." in name)
+        texts = np.random.default_rng(1)
+        clients = [Client(f"c{i}", [texts.integers(1, 64, 9) for _ in range(1 + i)]) for i in range(6)]
+        asked = {
+            "plan": Plan(1, 4, 1e-2, 1.0),
+            "owners": "each",
+            "rounds": 1,
+            "sampling": "poisson",
+            "rate": 0.5,
+            "server_rate": 1.0,
+            "noise_multiplier": 0.0,
+            "clip": self.BOUND,
+            "seed": 4,
+            "device": torch.device("cpu"),
+        }
+        return Tuner(model, clients, [], Tuning(**{**asked, **change}), Meters())
+
+    def moved(self, tuner: Tuner) -> torch.Tensor:
+        before = tuner.state.clone()
+        tuner.round()
+        return tuner.state - before
+
+    def test_a_round_is_the_sum_of_bounded_changes_over_the_expected_number(self):
+        tuner, same = self.tuner(), self.tuner()
+        chosen = cohort("poisson", 6, 0.5, 4, 0)
+        self.assertNotIn(len(chosen), (0, 3))
+        total = torch.zeros_like(same.state)
+        for place in chosen:
+            _, change = update(same.model, same.clients[place], same.tuning, same.state, [4, 33, 0, place])
+            self.assertGreater(float(change.norm()), 2 * self.BOUND)
+            total += change * (self.BOUND / float(change.norm()))
+        self.assertTrue(torch.allclose(self.moved(tuner), total / 3, rtol=1e-3, atol=1e-7))
+        self.assertEqual(tuner.drawn, [len(chosen)])
+
+    def test_the_noise_is_on_the_sum(self):
+        for sampling, expected in (("all", 6), ("poisson", 3)):
+            tuner = self.tuner(sampling=sampling, noise_multiplier=100.0)
+            total = self.moved(tuner) * expected
+            self.assertAlmostEqual(float(total.std()) / (100 * self.BOUND), 1, delta=6 / (2 * total.numel()) ** 0.5)
+            entry = tuner.mechanism()
+            self.assertEqual((entry["sigma"], entry["clip"], entry["cohort"]), (100 * self.BOUND, self.BOUND, expected))
+
+    def test_an_empty_cohort_is_noised_too(self):
+        tuner = self.tuner(rate=1e-9, noise_multiplier=1.0)
+        self.assertGreater(float(self.moved(tuner).norm()), 0)
+        self.assertEqual((tuner.drawn, tuner.mechanism()["releases"]), ([0], 1))
 
 
 class RunTest(unittest.TestCase):
