@@ -8,7 +8,7 @@ import type { PrivateTexts, SimulationTexts } from '../texts/private-texts.ts'
 import type { VoteBound, VoteOptions } from './bound.ts'
 import { clip } from './clip.ts'
 import { ExactVotes } from './exact-votes.ts'
-import { type CandidateIndex, type ClientEmbeddings, clientVote } from './vote.ts'
+import { type CandidateIndex, type ClientEmbeddings, clientVotes } from './vote.ts'
 
 export interface LocalClients {
   /** Sum of the clipped votes over the candidates (`population` of them). */
@@ -49,9 +49,9 @@ export async function embedClients(
   return {
     async countVotes(indexes, population, voteOptions, bound, signal) {
       const votes = new ExactVotes(population, bound, simulation)
-      for (const client of clients) {
+      for (const some of blocks(clients)) {
         signal?.throwIfAborted()
-        votes.add(await clientVote(client, indexes, voteOptions, bound))
+        for (const vote of await clientVotes(some, indexes, voteOptions, bound)) votes.add(vote)
       }
       return votes
     },
@@ -67,6 +67,23 @@ export async function embedClients(
       return votes
     },
   }
+}
+
+/** Texts searched for together, as many as a search takes at once. */
+const BLOCK = 256
+
+function* blocks(clients: readonly ClientEmbeddings[]): Generator<ClientEmbeddings[]> {
+  let some: ClientEmbeddings[] = []
+  let texts = 0
+  for (const client of clients) {
+    some.push(client)
+    texts += client.labels.length
+    if (texts < BLOCK) continue
+    yield some
+    some = []
+    texts = 0
+  }
+  if (some.length > 0) yield some
 }
 
 /** A text whose embedding is not finite casts no vote: it must not decide whether the run goes on. */

@@ -14,10 +14,7 @@ export interface Neighbours {
   readonly backend: 'exact' | 'hnsw'
   /** recall@k against exact search, measured on synthetic text; 1 for exact. */
   readonly recall: number
-  /**
-   * Must be called with the texts of one client at a time where they are private: a row's result may otherwise depend on
-   * the other rows in the last float bits.
-   */
+  /** A row's answer depends on that row alone, whatever the others are: texts of several clients may be in one call. */
   nearest(queries: Matrix, k: number): Promise<Nearest>
   dispose(): Promise<void>
 }

@@ -1,11 +1,10 @@
-// One client's vote: PrE-Text Algorithm 1, the inner loop. It sees the texts of this client alone, so that the vote
-// depends on nothing else, and it runs where the texts are.
+// One client's vote: PrE-Text Algorithm 1, the inner loop. It depends on the texts of this client alone, and runs where the
+// texts are.
 //
 // Why this is private: the candidates are public, and everything that this client adds to the round, over all labels, is one
 // vote under one clip. Adding or removing the client then changes the sum by that vote and nothing else; clipping each label
 // by itself would multiply the sensitivity by sqrt(labels).
-import type { Matrix } from '../embeddings/matrix.ts'
-import { gatherRows } from '../embeddings/matrix.ts'
+import { type Matrix, matrix, row } from '../embeddings/matrix.ts'
 import type { VoteBound, VoteOptions } from './bound.ts'
 import { clip, type Vote } from './clip.ts'
 import type { Neighbours } from './neighbours.ts'
@@ -33,19 +32,36 @@ export async function clientVote(
   options: VoteOptions,
   bound: VoteBound,
 ): Promise<Vote> {
-  if (client.labels.length > options.maxTextsPerClient) {
+  const [vote] = await clientVotes([client], indexes, options, bound)
+  return vote as Vote
+}
+
+/** The same for several clients, searched for together: the answer for a text is its own (neighbours.ts). */
+export async function clientVotes(
+  clients: readonly ClientEmbeddings[],
+  indexes: ReadonlyMap<number, CandidateIndex>,
+  options: VoteOptions,
+  bound: VoteBound,
+): Promise<Vote[]> {
+  if (clients.some(({ labels }) => labels.length > options.maxTextsPerClient)) {
     throw new RangeError(`expected at most ${options.maxTextsPerClient} texts of one client`)
   }
-  const counts = new Map<number, number>()
-  for (const [label, index] of indexes) {
-    const rows = client.labels.flatMap((l, i) => (l === label ? [i] : []))
-    if (rows.length === 0) continue
-    const k = Math.min(options.neighbours, index.positions.length)
-    const { indices } = await index.neighbours.nearest(gatherRows(client.embeddings, rows), k)
-    for (const local of indices) {
-      const candidate = index.positions[local] as number
-      counts.set(candidate, (counts.get(candidate) ?? 0) + 1)
+  const counts = clients.map(() => new Map<number, number>())
+  for (const [label, { neighbours, positions }] of indexes) {
+    const texts = clients.flatMap(({ embeddings, labels }, client) =>
+      labels.flatMap((l, i) => (l === label ? [{ client, embedding: row(embeddings, i) }] : [])),
+    )
+    const [first] = texts
+    if (first === undefined) continue
+    const queries = matrix(texts.length, first.embedding.length)
+    for (const [i, { embedding }] of texts.entries()) row(queries, i).set(embedding)
+    const k = Math.min(options.neighbours, positions.length)
+    const { indices } = await neighbours.nearest(queries, k)
+    for (const [i, local] of indices.entries()) {
+      const own = counts[texts[Math.floor(i / k)]?.client as number] as Map<number, number>
+      const candidate = positions[local] as number
+      own.set(candidate, (own.get(candidate) ?? 0) + 1)
     }
   }
-  return clip(counts, options, bound)
+  return counts.map((own) => clip(own, options, bound))
 }

@@ -6,7 +6,9 @@ import { boundInVotes, type VoteOptions, voteBound } from '../../src/histogram/b
 import { clip, integerSqrt, squaredNorm } from '../../src/histogram/clip.ts'
 import { createNeighbours } from '../../src/histogram/create-neighbours.ts'
 import { ExactVotes, exactSums } from '../../src/histogram/exact-votes.ts'
-import { clientVote } from '../../src/histogram/vote.ts'
+import { clientVote, clientVotes } from '../../src/histogram/vote.ts'
+import { hnswInstalled } from './hnsw-installed.ts'
+import { clustered } from './neighbours-contract.ts'
 
 const modes: VoteOptions[] = [
   { mode: 'normalised', maxTextsPerClient: 16, neighbours: 3 },
@@ -175,6 +177,33 @@ describe('a client with texts in every label', () => {
     )
     expect(vote.indices).toEqual([])
   })
+
+  it.each(['exact', ...(hnswInstalled ? ['hnsw' as const] : [])] as const)(
+    'votes the same alone and searched for together with others (%s)',
+    async (backend) => {
+      const options = modes[0] as VoteOptions
+      const indexes = new Map()
+      for (const label of [0, 1]) {
+        const candidates = clustered(40, 12, 5, 30, label)
+        const neighbours = await createNeighbours(candidates, { distance: 'l2', backend, seed: 0 })
+        indexes.set(label, { neighbours, positions: Array.from({ length: 40 }, (_, i) => 2 * i + label) })
+      }
+      const clients = Array.from({ length: 60 }, (_, c) => ({
+        // Some have no text at all, and of some every text is long.
+        embeddings: matrix(
+          c % 9,
+          12,
+          clustered(c % 9, 12, 5, 30, 2 + c).values.map((v) => v * (1 + (c % 4) * 50)),
+        ),
+        labels: Array.from({ length: c % 9 }, (_, i) => (i + c) % 2),
+      }))
+      const together = await clientVotes(clients, indexes, options, voteBound(options))
+      for (const [c, client] of clients.entries()) {
+        expect(together[c]).toEqual(await clientVote(client, indexes, options, voteBound(options)))
+      }
+      expect(new Set(together.map(({ indices }) => indices.join())).size).toBeGreaterThan(20)
+    },
+  )
 
   it('may not bring more texts than the bound was made for', async () => {
     const options: VoteOptions = { mode: 'counts', maxTextsPerClient: 2, neighbours: 1 }
