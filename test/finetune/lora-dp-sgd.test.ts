@@ -37,7 +37,7 @@ beforeAll(async () => {
 
 it('keeps its identities', { timeout: 300_000 }, async () => {
   const { code, stderr } = await python([resolve(import.meta.dirname, 'test_lora_dp_sgd.py')])
-  expect(stderr).toMatch(/Ran 22 tests/)
+  expect(stderr).toMatch(/Ran 23 tests/)
   expect(code, stderr.slice(-6000)).toBe(0)
 })
 

@@ -11,7 +11,7 @@ from pretext_trainer.fedlpp.clients import Client
 from pretext_trainer.lora_dp_sgd import noise
 from pretext_trainer.lora_dp_sgd.distinguish import auc_bound, blind_direction, distinguish, distinguish_noised
 from pretext_trainer.lora_dp_sgd.job import _main_row, equal_loss, mechanisms
-from pretext_trainer.lora_dp_sgd.membership import attack_row, auc, audit_counts, client_figures
+from pretext_trainer.lora_dp_sgd.membership import attack_row, auc, audit_counts, client_figures, scores_of
 from pretext_trainer.lora_dp_sgd.row import RowTraining
 from pretext_trainer.lora_dp_sgd.sketch import draw_a, projections
 
@@ -217,6 +217,21 @@ class Private(unittest.TestCase):
         for name, value in sums.items():
             self.assertLess(float((value - expected[name]).norm()), 1e-5 * clip)
 
+    def test_a_client_whose_gradient_is_no_number_contributes_nothing(self):
+        group = clients(4)
+        run = row("dp", group=group, clip=0.02, noiseMultiplier=0)
+        others, forward = run._bounded_sums([1, 2, 3]), run.forward
+        bad = torch.tensor(group[0].sequences[0])
+
+        def broken(ids: torch.Tensor) -> torch.Tensor:
+            its = (ids[:, : len(bad)] == bad).all(dim=1) if ids.shape[1] >= len(bad) else torch.zeros(len(ids), dtype=torch.bool)
+            return forward(ids) * torch.where(its, torch.nan, 1.0)[:, None, None]
+
+        run.forward = broken
+        found = run._bounded_sums([0, 1, 2, 3])
+        for name, value in others.items():
+            self.assertTrue(torch.allclose(found[name], value, atol=1e-7), name)
+
     def test_the_noise_is_on_the_sum_and_read_back(self):
         run = row("dp", rank=8, clip=0.5, noiseMultiplier=3.0)
         zero = {n: torch.zeros(200, 200) for n in run.trained}
@@ -228,6 +243,11 @@ class Private(unittest.TestCase):
         again = {n: torch.zeros(200, 200) for n in other.trained}
         other._add_noise(again)
         self.assertFalse(torch.equal(next(iter(zero.values())), next(iter(again.values()))))
+        # Nor is it shared between steps.
+        run.seen.steps += 1
+        next_step = {n: torch.zeros(200, 200) for n in run.trained}
+        run._add_noise(next_step)
+        self.assertFalse(torch.equal(next(iter(zero.values())), next(iter(next_step.values()))))
 
     def test_less_noise_than_meant_is_found(self):
         run = row("dp", clip=0.5, noiseMultiplier=3.0)
@@ -286,6 +306,13 @@ class Attacks(unittest.TestCase):
         far = np.full(300, 100.0)
         self.assertEqual(attack_row(far, b, 10, 0)["tprAt1"], 1)
         self.assertEqual(audit_counts(far, b), {"hits": 150, "hitTrials": 150, "falseAlarms": 0, "falseAlarmTrials": 100})
+        # What the threshold was chosen on is not counted.
+        half = np.concatenate([np.full(150, 100.0), np.full(150, -100.0)])
+        self.assertEqual(audit_counts(half, b)["hits"], 0)
+        # Loss, Min-K%++, tokens: a member is who is told better than before.
+        figures, before = np.array([[2.0, -0.5, 9]]), np.array([[3.5, -0.7, 9]])
+        told = {name: value.tolist() for name, value in scores_of(figures, before).items()}
+        self.assertEqual(told, {"loss": [-2.0], "reference": [1.5], "min-k++": [-0.5]})
 
     def test_figures_are_those_of_each_text_alone(self):
         model, group = llama().eval(), clients(5)
