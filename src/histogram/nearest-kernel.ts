@@ -77,8 +77,6 @@ export interface KernelOptions {
   readonly part: number
 }
 
-export type NearestKernel = ReturnType<typeof createNearestKernel>
-
 export function createNearestKernel({ candidates, factors, terms, rows, part }: KernelOptions) {
   const count = candidates.rows
   const dim = paddedDim(candidates.dim)
