@@ -287,6 +287,8 @@ class Inputs(unittest.TestCase):
         with self.assertRaises(Failure) as raised:
             check_cohort({"sampling": "fixed", "cohort": 500}, 12)
         self.assertEqual(raised.exception.message, "expected a cohort of at most 12 clients, got 500")
+        for number in range(30):
+            self.assertEqual(len(set(draw(20, 8, "fixed", 1, number))), 8)
 
     def test_a_client_is_in_one_group_alone(self):
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
@@ -350,6 +352,18 @@ class Gaps(unittest.TestCase):
         self.assertEqual(row["gapAfter"], 1.0)
         self.assertAlmostEqual(row["gapHealed"], 0.8)
         self.assertAlmostEqual(row["gapBest"], 0.8)
+        # An average of deliveries may be the best of all; and every attacker begins at the last delivery.
+        begun: list[bool] = []
+        losses = iter([1.0, 3.0, 0.9, 2.0, 1.8, 2.0, 1.8])
+
+        def train(client: int, extra: int) -> None:
+            if extra == 0:
+                begun.append(same(trained(run.model), deliveries[-1]))
+            run.train_alone(client, extra)
+
+        row = gap_row(run.model, lambda: next(losses), train, deliveries, [0, 1], 1)
+        self.assertAlmostEqual(row["gapBest"], -0.1)
+        self.assertEqual(begun, [True, True])
 
 
 if __name__ == "__main__":
