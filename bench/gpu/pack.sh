@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs what a machine without Node and without a network needs to run the experiment: node, the built CLI with the parts of
 # its packages that it loads, the embedder, the data and a few wheels. bench/gpu/pack.sh TREE OUT; TREE is built and has
-# node_modules, runs/gpu/debian (or $GPU_DATA) holds the whole data set.
+# node_modules, runs/gpu (or $GPU_DATA) holds the whole data sets debian and changes, and passages.jsonl.
 set -euo pipefail
 tree=$(realpath "$1") out=$(realpath -m "$2")
 cache=${PRETEXT_CACHE:-$HOME/.cache/pretext}
@@ -9,7 +9,7 @@ rm -rf "$out" && mkdir -p "$out/app/node_modules" "$out/cache/models" "$out/bin"
 cd "$tree"
 cp -r package.json bin dist configs trainer bench "$out/app/"
 find "$out/app" \( -name '*.map' -o -name '*.d.ts' -o -name __pycache__ \) -prune -exec rm -rf {} +
-mkdir -p "$out/app/data" "$out/app/runs/gpu" && cp -r data/public "$out/app/data/" && cp -r "${GPU_DATA:-runs/gpu/debian}" "$out/app/runs/gpu/debian"
+mkdir -p "$out/app/data" "$out/app/runs/gpu" && cp -r data/public "$out/app/data/" && cp -r "${GPU_DATA:-runs/gpu}"/{debian,changes,passages.jsonl} "$out/app/runs/gpu/"
 # Every package that production needs but those that this experiment never loads; no types, maps or other systems' binaries.
 skip='^(onnxruntime-web|@img/sharp.*|@libsql/.*|libsql|gpt-tokenizer|@types/.*)$'
 (cd node_modules && node -e '

@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
-# Waits for all.sh, at most SECONDS (280), says how far it is, and copies what there is: bench/gpu/poll.sh OUT [SECONDS]
+# Waits for compare.sh, at most SECONDS (280), says how far it is, and copies what there is: bench/gpu/poll.sh OUT [SECONDS]
 set -uo pipefail
 : "${WORK:=/tmp/work}"
 here=$(cd "$(dirname "$0")" && pwd) end=$((SECONDS + ${2:-280}))
 while [ $SECONDS -lt $end ] && [ ! -e "$WORK/all.done" ]; do sleep 2; done
-tail -n 30 "$WORK/all.log"
-"$here/run.sh" status
+cat "$WORK/all.log"
+grep -h '^serve' "$WORK"/serve-*.log | tail -n 2
+nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader 2>/dev/null
+uptime
+wc -l <"$WORK/queue"
 mkdir -p "$1" && out=$(realpath "$1")
-"$here/run.sh" collect "$out"
-[ -d "${MODELS:-$WORK/models}" ] && "$here/train.sh" collect "$out"
-cp "$WORK/all.log" "$out/"
+# Figures and corpora; weights, populations, caches and copies of the data stay.
+(cd "$WORK/app/runs/gpu" && find . \( -name result.json -o -name 'comparison*.json' -o -name 'baseline-*.json' -o -name release.json \) -print0 |
+  tar czf "$out/figures.tar.gz" --null -T -)
+(cd "$WORK/app/runs/gpu" && find . \( -name synthetic.jsonl -o -name corpus.jsonl -o -path '*/run/run.json' -o -path '*/run/report.json' \) -print0 |
+  tar czf "$out/corpora.tar.gz" --null -T -)
+[ -d "${MODELS:-$WORK/models}" ] && "$here/train.sh" collect "$out" >/dev/null
+tar czf "$out/logs.tar.gz" -C "$WORK" log $(cd "$WORK" && ls *.log)
+ls -la "$out"
 [ -e "$WORK/all.done" ] && echo done

@@ -29,6 +29,12 @@ run_all() {
 list=$(mktemp)
 # Two cores for each evaluation, in turn: the embedder takes as many threads as it may use cores.
 next=0 pairs=$(($(env -u OMP_NUM_THREADS nproc) / 2))
+gpus=$(nvidia-smi -L 2>/dev/null | wc -l)
+on_gpu() { # the GPUs in turn
+  gpu=
+  [ "$gpus" -gt 0 ] && gpu="CUDA_VISIBLE_DEVICES=$((turn % gpus))" turn=$((turn + 1))
+}
+turn=0
 pair() {
   cores=
   [ "$pairs" -gt 0 ] && cores="taskset -c $((2 * (next % pairs)))-$((2 * (next % pairs) + 1))"
@@ -93,8 +99,9 @@ small)
   ;;
 large)
   corpora | awk '$2 == 1' | while read -r arm seed path; do
+    on_gpu
     [ -d "$MODELS/large_$arm-$seed/model" ] ||
-      queue "large_$arm-$seed" "$pretext finetune $path --model $2 --out $MODELS/large_$arm-$seed --seed $seed --no-gguf $LARGE"
+      queue "large_$arm-$seed" "$gpu $pretext finetune $path --model $2 --out $MODELS/large_$arm-$seed --seed $seed --no-gguf $LARGE"
   done
   [ -d "$MODELS/large_public-1/model" ] ||
     queue "large_public-1" "$pretext finetune data/public/texts.jsonl --model $2 --out $MODELS/large_public-1 --seed 1 --no-gguf $LARGE"
@@ -108,7 +115,8 @@ tell)
     prefix=${2}_ && [ "$2 $arm" = "small public" ] && prefix=
     models=$(for m in "$MODELS/$prefix$arm"-[0-9]; do [ -d "$m/model" ] && echo "--model ${arm//./_}=$m"; done | tr '\n' ' ')
     [ -n "$models" ] || continue
-    queue "tell-$2-$arm" "$pretext evaluate $run $consented --metrics next-token $models --out $MODELS/evaluation-$2-$arm ${EVALUATE:-}"
+    on_gpu
+    queue "tell-$2-$arm" "$gpu $pretext evaluate $run $consented --metrics next-token $models --out $MODELS/evaluation-$2-$arm ${EVALUATE:-}"
   done
   [ -n "${3:-}" ] && queue "tell-$2-base" "$pretext evaluate $run $consented --metrics next-token --model base=$3 --out $MODELS/evaluation-$2-base ${EVALUATE:-}"
   run_all

@@ -33,6 +33,8 @@ const Start = z
     epochs: count.default(10),
     learningRate: z.number().positive().default(1e-3),
     batch: count.default(64),
+    /** Sequences at once on one device. */
+    microBatch: count.default(64),
     maxSteps: count.optional(),
     seed: z.int().nonnegative().default(0),
   })

@@ -56,18 +56,17 @@ export async function onGround<T>(
   const { onEvent = ignoreEvents, signal } = options
   const loaded = await baseConfig(config, config.epsilons[0] as number)
   await mkdir(config.folder, { recursive: true })
+  const python = options.python ?? (await trainerPython({ onEvent, signal }))
+  const split = await splitClients(loaded, join(config.folder, 'data'), config.validationShare, signal)
+  const { counts } = split
+  onEvent({
+    type: 'note',
+    message: `${counts.clients} clients to learn from, ${counts.validationClients} to choose settings on, ${counts.evaluationClients} to evaluate on (texts: ${counts.texts}, ${counts.validationTexts}, ${counts.evaluationTexts})`,
+  })
   // Others of this comparison may be training the start.
   const unlock = await takeLock(config.folder, 'ground', { waitMs: GROUND_WAIT_MS })
-  let split: Split
   let start: string
-  const python = options.python ?? (await trainerPython({ onEvent, signal }))
   try {
-    split = await splitClients(loaded, join(config.folder, 'data'), config.validationShare, signal)
-    const { counts } = split
-    onEvent({
-      type: 'note',
-      message: `${counts.clients} clients to learn from, ${counts.validationClients} to choose settings on, ${counts.evaluationClients} to evaluate on (texts: ${counts.texts}, ${counts.validationTexts}, ${counts.evaluationTexts})`,
-    })
     start = await startOf(config, { python, onEvent, signal })
   } finally {
     await unlock()
@@ -171,7 +170,8 @@ async function startOf(config: CompareConfig, task: StartTask): Promise<string> 
   const texts = (
     await Promise.all(files.map((file) => readPublicTexts(file, 'text', { minWords: 1 })))
   ).flat()
-  const { layers, width, heads, feedForward, vocabulary, epochs, learningRate, batch, maxSteps } = start
+  const { layers, width, heads, feedForward, vocabulary, epochs, learningRate, batch, microBatch, maxSteps } =
+    start
   const depends = { start: { ...start, public: null }, texts, sequenceTokens }
   const out = join(folder, 'training')
   const { result } = await once(folder, depends, () =>
@@ -185,6 +185,7 @@ async function startOf(config: CompareConfig, task: StartTask): Promise<string> 
         learningRate,
         epochs,
         batch,
+        microBatch,
         ...(maxSteps === undefined ? {} : { maxSteps }),
       },
       training: {},
