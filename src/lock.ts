@@ -8,21 +8,21 @@ const STALE_MS = 10_000
 
 /**
  * Takes the lock of `folder` (a file `<name>.lock` beside its content) and returns its release. Waits a little longer
- * than a lock takes to go stale, so that a run can be resumed at once after a crash.
+ * than a lock takes to go stale (`staleMs` without a sign of life), so that a run can be resumed at once after a crash.
  */
 export async function takeLock(
   folder: string,
   name: string,
-  options: { readonly waitMs?: number } = {},
+  options: { readonly waitMs?: number; readonly staleMs?: number } = {},
 ): Promise<() => Promise<void>> {
-  const waitMs = options.waitMs ?? STALE_MS + 2000
+  const { staleMs = STALE_MS, waitMs = staleMs + 2000 } = options
   try {
     await mkdir(folder, { recursive: true })
     // One key for each lock: the library keeps them by this path, and a folder can hold several.
     const release = await lock(`${folder}/${name}`, {
       realpath: false,
       lockfilePath: `${folder}/${name}.lock`,
-      stale: STALE_MS,
+      stale: staleMs,
       update: STALE_MS / 5,
       // Called also where this process was only too busy to renew in time; releases are safe by the ledger's commits.
       onCompromised: () => {},

@@ -12,7 +12,7 @@ import { type Ground, groundHash } from './ground.ts'
 import { inTurn } from './in-turn.ts'
 import type { Points, Settings } from './points.ts'
 import { armTask } from './task.ts'
-import { dependsHash, once } from './unit.ts'
+import { dependsHash, once, readDone } from './unit.ts'
 
 /** One run of an arm, as it is kept. */
 export interface ArmRun {
@@ -70,7 +70,7 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
         const seed = Math.max(...config.seeds) + 1
         const corpus = config.seeds[0] as number
         const name = (point: Settings) => `${at}/trial-${dependsHash(point).slice(0, 8)}`
-        await inTurn(points, { ...turn, name }, async (point, i) => {
+        await inTurn(await there(points, name), { ...turn, name }, async (point, i) => {
           part = name(point)
           say(`${part}: trial ${i + 1} of ${points.length}`)
           const { result } = await run(part, point, { epsilon, seed, corpus, evaluate: false })
@@ -81,8 +81,9 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
       const chosen = best(trials) ?? (points[0] as Settings)
       settings = chosen
       const name = (seed: number) => `${at}/seed-${seed}`
-      await inTurn(config.seeds, { ...turn, name }, async (seed, i) => {
+      await inTurn(await there(config.seeds, name), { ...turn, name }, async (seed) => {
         part = name(seed)
+        const i = config.seeds.indexOf(seed)
         say(`${part}: run ${i + 1} of ${config.seeds.length}`)
         const corpus = config.corpora === 'each' ? seed : (config.seeds[i % config.corpora] as number)
         runs[i] = await run(part, chosen, { epsilon, seed, corpus, evaluate: true })
@@ -101,6 +102,13 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
 
   function say(message: string): void {
     ground.onEvent({ type: 'note', message: `${arm.name}, ${message}` })
+  }
+
+  /** The parts to look at: all, or those whose result is there. */
+  async function there<P>(parts: readonly P[], name: (part: P) => string): Promise<readonly P[]> {
+    if (!ground.doneOnly) return parts
+    const done = await Promise.all(parts.map((part) => readDone(join(folder, name(part)))))
+    return parts.filter((_, i) => done[i] !== undefined)
   }
 
   async function run(

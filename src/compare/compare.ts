@@ -37,8 +37,9 @@ export async function compare(config: CompareConfig, options: CompareOptions = {
     return await onGround(config, { ...options, onEvent }, async (ground) => {
       const runs: ArmRuns[] = []
       for (const { arm, points } of plans) runs.push(...(await runArm(ground, arm, points)))
+      const begun = ground.doneOnly ? runs.filter((arm) => arm.runs.length > 0) : runs
       const command = options.command ?? 'pretext compare'
-      const report = collect(ground, runs, { command, warnings })
+      const report = collect(ground, begun, { command, warnings })
       const json = join(config.folder, `${options.report ?? 'comparison'}.json`)
       const html = join(config.folder, `${options.report ?? 'comparison'}.html`)
       await writeDurable(json, `${JSON.stringify(report, infinityAsText, 2)}\n`)

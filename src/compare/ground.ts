@@ -1,6 +1,6 @@
 // What all arms stand on: the split of the clients, the starting checkpoint, the trainer's Python and the evaluator. Made
 // once; a comparison that goes on finds it again.
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import { PretextError } from '../errors.ts'
@@ -30,6 +30,8 @@ export interface CompareOptions {
   readonly command?: string
   /** Name of the report's two files; "comparison" by default. */
   readonly report?: string
+  /** Only a report of the parts that are done; nothing is run. */
+  readonly doneOnly?: boolean
 }
 
 export interface Ground {
@@ -39,6 +41,8 @@ export interface Ground {
   readonly split: Split
   /** Folder of the checkpoint that every arm starts from. */
   readonly start: string
+  /** What is not done yet is left out. */
+  readonly doneOnly: boolean
   readonly onEvent: OnEvent
   readonly signal: AbortSignal | undefined
   readonly python: string
@@ -56,13 +60,20 @@ export async function onGround<T>(
   const { onEvent = ignoreEvents, signal } = options
   const loaded = await baseConfig(config, config.epsilons[0] as number)
   await mkdir(config.folder, { recursive: true })
-  const python = options.python ?? (await trainerPython({ onEvent, signal }))
+  // A report alone needs no trainer, and must not begin what it reports on.
+  const python = options.doneOnly ? '' : (options.python ?? (await trainerPython({ onEvent, signal })))
   const split = await splitClients(loaded, join(config.folder, 'data'), config.validationShare, signal)
   const { counts } = split
   onEvent({
     type: 'note',
     message: `${counts.clients} clients to learn from, ${counts.validationClients} to choose settings on, ${counts.evaluationClients} to evaluate on (texts: ${counts.texts}, ${counts.validationTexts}, ${counts.evaluationTexts})`,
   })
+  if (options.doneOnly && (await readdir(join(config.folder, 'arms')).catch(() => [])).length === 0) {
+    throw new PretextError(`${config.folder}: expected parts of a comparison, found none`, {
+      code: 'config',
+      hint: 'without --done the same command begins it',
+    })
+  }
   // Others of this comparison may be training the start.
   const unlock = await takeLock(config.folder, 'ground', { waitMs: GROUND_WAIT_MS })
   let start: string
@@ -86,6 +97,7 @@ export async function onGround<T>(
       loaded,
       split,
       start,
+      doneOnly: options.doneOnly ?? false,
       onEvent,
       signal,
       python,

@@ -6,6 +6,8 @@ import { PretextError } from '../errors.ts'
 import { takeLock } from '../lock.ts'
 
 const LOOK_AGAIN_MS = 1000
+// Longer than the calibration of an arm's noise keeps a busy process from saying that it lives.
+const STALE_MS = 30_000
 
 /** What `work` gives for each part, in their order; `name` says the lock of a part in `folder`. Throws where `work` does. */
 export async function inTurn<P, R>(
@@ -33,7 +35,7 @@ export async function inTurn<P, R>(
 /** undefined where another process has it. */
 async function lockNow(folder: string, name: string): Promise<(() => Promise<void>) | undefined> {
   try {
-    return await takeLock(folder, name, { waitMs: 0 })
+    return await takeLock(folder, name, { waitMs: 0, staleMs: STALE_MS })
   } catch (error) {
     if (error instanceof PretextError && error.code === 'locked') return undefined
     throw error

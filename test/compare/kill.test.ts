@@ -45,10 +45,20 @@ describe('kill -9', () => {
   })
 
   it('leaves a part of other settings alone, and says so', { timeout: 1_800_000 }, async () => {
-    const { file } = await smallComparison((content) => {
-      content.arms = { 'public-only': null }
+    const { file, out } = await smallComparison((content) => {
+      content.arms = { 'public-only': null, private: null }
     })
-    expect((await pretext(['compare', file])).code).toBe(0)
+    const early = await pretext(['compare', file, '--done'])
+    expect(early.code).toBe(3)
+    expect(early.stderr).toContain('expected parts of a comparison, found none')
+    expect((await pretext(['compare', file, '--arm', 'public-only'])).code).toBe(0)
+    // Only what there is: private is not begun.
+    expect((await pretext(['compare', file, '--done'])).code).toBe(0)
+    const { rows } = JSON.parse(await readFile(join(out, 'comparison.json'), 'utf8'))
+    expect(rows.map(({ arm, failed }: Record<string, unknown>) => [arm, failed])).toEqual([
+      ['public-only', null],
+    ])
+    expect(filesBelow(join(out, 'arms')).filter((path) => path.includes('private'))).toEqual([])
     const text = await readFile(file, 'utf8')
     await writeFile(file, text.replace('sequenceTokens: 32', 'sequenceTokens: 16'))
     const other = await pretext(['compare', file])

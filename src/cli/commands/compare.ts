@@ -22,6 +22,11 @@ export const compareCommand = defineCommand({
         requiresArg: true,
         describe: 'Only this arm of the file; again for more. Other processes may do others at the same time',
       })
+      .option('done', {
+        type: 'boolean',
+        default: false,
+        describe: 'Only a report of what is done; nothing is run',
+      })
       .example('$0 compare configs/compare.yaml', 'All arms and seeds; again to go on after a stop')
       .example('$0 compare configs/compare.yaml --arm pretext --arm dp-fedavg', 'Two of its arms'),
   async handler(args) {
@@ -45,6 +50,7 @@ export const compareCommand = defineCommand({
           command: typedCommand(),
           onEvent: output.onEvent,
           signal,
+          doneOnly: args.done,
         },
       ),
     )
