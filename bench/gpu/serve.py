@@ -37,7 +37,12 @@ def worker(conn, tokenizer_file: str, port: int, context: int, name: str) -> Non
 
     def arrived() -> None:
         while conn.poll():
-            for which, text, finish, count in conn.recv():
+            try:
+                answers = conn.recv()
+            except EOFError:
+                # The decoder has ended; nobody would answer any more.
+                os._exit(1)
+            for which, text, finish, count in answers:
                 futures.pop(which).set_result((text, finish, count))
 
     def bad(message: str) -> web.Response:
