@@ -1,5 +1,5 @@
-// The whole comparison from one config, every arm of it, with the embedded models for PrE-Text. Two processes do half of the arms
-// each, as two machines over one folder would; the third makes the report of all.
+// The whole comparison from one config, every arm of it. Two processes do half of the arms each, as two machines over one folder
+// would; the third makes the report of all.
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -10,8 +10,13 @@ import { filesBelow } from '../run/workspace.ts'
 import { pretext, type Ran, smallComparison } from './workspace.ts'
 
 const DATA = resolve(import.meta.dirname, '../../data/debian')
-/** For the arms beside PrE-Text that expand: what writes is not what is tested. */
-const SCRIPTED = { 'llm.provider': 'scripted', 'llm.model': 'scripted', 'generate.minWords': 3 }
+/** What writes is not what is tested here: test/run does that with the embedded model. */
+const SCRIPTED = {
+  'llm.provider': 'scripted',
+  'llm.model': 'scripted',
+  'evolution.variation.minWords': 3,
+  'generate.minWords': 3,
+}
 
 /** The texts of the first clients of a file, as a file. */
 async function someClients(name: string, count: number, folder: string): Promise<string> {
@@ -47,7 +52,8 @@ describe('pretext compare', () => {
         'data.consented.path': await someClients('heldout.jsonl', 40, folder),
       })
       const { arms } = content
-      for (const arm of ['expand-only', 'expand-private']) arms[arm] = { settings: { set: SCRIPTED } }
+      for (const arm of ['pretext', 'expand-only', 'expand-private'])
+        arms[arm] = { settings: { set: SCRIPTED } }
       const prompted = arms['dp-prompt'] as { settings: { model: string } }
       prompted.settings.model = join(folder, 'out/start/training/model')
     }))
