@@ -59,6 +59,12 @@ export async function onGround<T>(
 ): Promise<T> {
   const { onEvent = ignoreEvents, signal } = options
   const loaded = await baseConfig(config, config.epsilons[0] as number)
+  if (options.doneOnly && (await readdir(join(config.folder, 'arms')).catch(() => [])).length === 0) {
+    throw new PretextError(`${config.folder}: expected parts of a comparison, found none`, {
+      code: 'config',
+      hint: 'without --done the same command begins it',
+    })
+  }
   await mkdir(config.folder, { recursive: true })
   // A report alone needs no trainer, and must not begin what it reports on.
   const python = options.doneOnly ? '' : (options.python ?? (await trainerPython({ onEvent, signal })))
@@ -68,12 +74,6 @@ export async function onGround<T>(
     type: 'note',
     message: `${counts.clients} clients to learn from, ${counts.validationClients} to choose settings on, ${counts.evaluationClients} to evaluate on (texts: ${counts.texts}, ${counts.validationTexts}, ${counts.evaluationTexts})`,
   })
-  if (options.doneOnly && (await readdir(join(config.folder, 'arms')).catch(() => [])).length === 0) {
-    throw new PretextError(`${config.folder}: expected parts of a comparison, found none`, {
-      code: 'config',
-      hint: 'without --done the same command begins it',
-    })
-  }
   // Others of this comparison may be training the start.
   const unlock = await takeLock(config.folder, 'ground', { waitMs: GROUND_WAIT_MS })
   let start: string
