@@ -5,7 +5,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd) end=$((SECONDS + ${2:-280}))
 while [ $SECONDS -lt $end ] && [ ! -e "$WORK/all.done" ]; do sleep 2; done
 cat "$WORK/all.log"
-grep -h '^serve' "$WORK"/serve-*.log | tail -n 2
+tail -qn 1 "$WORK"/serve-*.log
 nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader 2>/dev/null
 uptime
 wc -l <"$WORK/queue"
