@@ -98,9 +98,14 @@ describe('what it says of faults', () => {
   })
 
   it('a fault that the claimed curve shows, and one that epsilon itself shows', async () => {
-    const slight = noiseFailure(await audit(withNoise(0.8)))
-    expect(slight?.message).toMatch(
-      /^less private than claimed: with 99\.9 % confidence, mu is at least 1\.[12]\d+, claimed 1\.0000; at delta \d\S* epsilon is at least \d\.\d{4}, claimed \d\.\d{4}$/,
+    // Whether one delta alone shows a slight fault is chance (1 audit in 20 shows none): its words are tested as words.
+    const result = await audit(withNoise(0.7))
+    expect(noiseFailure({ ...result, broken: null })?.message).toMatch(
+      /^less private than claimed: with 99\.9 % confidence, mu is at least 1\.[1-4]\d+, claimed 1\.0000$/,
+    )
+    const broken = { delta: 0.01, epsilon: 2.5, claim: 2.25 }
+    expect(noiseFailure({ ...result, broken })?.message).toMatch(
+      /, claimed 1\.0000; at delta 0\.010 epsilon is at least 2\.5000, claimed 2\.2500$/,
     )
     const gross = noiseFailure(await audit(withNoise(0.1)))
     expect(gross?.message).toMatch(
