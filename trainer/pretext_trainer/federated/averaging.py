@@ -8,6 +8,7 @@ from pfl.metrics import Metrics
 from pfl.stats import MappedVectorStatistics
 
 from .cohorts import Cohorts
+from .flat import UPDATE
 from .meter import TIMED, Meter
 from .side_by_side import SideBySide
 
@@ -29,7 +30,7 @@ class Averaging(FederatedAveraging):
         self._cohorts, self._beside = cohorts, beside
         # Of this round: the weights that every client starts from, and what those moved them by that trained ahead.
         self._round: int | None = None
-        self._ahead: dict[int, dict[str, torch.Tensor]] = {}
+        self._ahead: dict[int, torch.Tensor] = {}
 
     def _get_seed(self) -> int:
         return noise_seed(self._seed, self._current_central_iteration)
@@ -44,13 +45,13 @@ class Averaging(FederatedAveraging):
 
     def train_one_user(self, initial_model_state, model, user_dataset, central_context):
         if len(user_dataset) == 0:
-            return model.get_model_difference(initial_model_state), Metrics()
+            return self._flat(model.get_model_difference(initial_model_state)), Metrics()
         params, client = central_context.model_train_params, user_dataset.user_id
         # The first ones of a process train alone, and are timed.
         while client not in self._ahead and self._beside.width > 1 and self._meter.timed >= TIMED:
             self._train_ahead(client, params)
         if client in self._ahead:
-            return MappedVectorStatistics(self._ahead.pop(client)), Metrics()
+            return self._beside.flat.statistics(self._ahead.pop(client)), Metrics()
         # Dropout, if the model has any, is the same whatever process trains the client and after a resume.
         torch.manual_seed(seed_of(self._seed, 5, self._round, client))
         self._meter.client_begins()
@@ -58,7 +59,16 @@ class Averaging(FederatedAveraging):
         self._synchronise()
         self._meter.client_ends(*self._work(user_dataset, params))
         model.set_parameters(initial_model_state)
-        return statistics, metrics
+        return self._flat(statistics), metrics
+
+    def _flat(self, statistics):
+        flat = self._beside.flat
+        return flat.statistics(flat.join(statistics))
+
+    def process_aggregated_statistics(self, central_context, aggregate_metrics, model, statistics):
+        whole = self._beside.flat.split(statistics[UPDATE])
+        by_name = MappedVectorStatistics(whole, weight=statistics.weight)
+        return super().process_aggregated_statistics(central_context, aggregate_metrics, model, by_name)
 
     def _train_ahead(self, client: int, params) -> None:
         datasets = self._cohorts.from_client(client, self._beside.width)

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..step import memory_ran_out
 from .cohorts import NO_LABEL
+from .flat import Flat
 from .language_model import LanguageModel
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -32,11 +33,12 @@ class SideBySide:
     def __init__(self, model: LanguageModel, width: int, note: Callable[[str], None]):
         self.width = width
         self._trained = model.trained()
+        self.flat = Flat(self._trained)
         self._loss = _Loss(model)
         self._note = note
 
-    def train(self, datasets: list[Dataset], params: NNTrainHyperParams) -> list[dict[str, torch.Tensor]] | None:
-        """How much each client's training moves the weights; none where that many do not fit (the width is less then)."""
+    def train(self, datasets: list[Dataset], params: NNTrainHyperParams) -> list[torch.Tensor] | None:
+        """How much each client's training moves the weights, as a vector; none where that many do not fit (the width is less then)."""
         try:
             return self._train([_batches(d, params) for d in datasets], params)
         except RuntimeError as error:
@@ -52,17 +54,18 @@ class SideBySide:
             torch.cuda.empty_cache()
         return None
 
-    def _train(self, batches: list[list[Batch]], params: NNTrainHyperParams) -> list[dict[str, torch.Tensor]]:
+    def _train(self, batches: list[list[Batch]], params: NNTrainHyperParams) -> list[torch.Tensor]:
         # Those with most steps first: whoever still trains is then the front of every stack.
         order = sorted(range(len(batches)), key=lambda i: -len(batches[i]))
-        weights = {name: p.detach().expand(len(order), *p.shape).clone() for name, p in self._trained.items()}
+        start = self.flat.join(self._trained)
+        all_weights = start.repeat(len(order), 1)
+        weights = self.flat.split(all_weights)
         for step in range(len(batches[order[0]])):
             live = [batches[i][step] for i in order if len(batches[i]) > step]
             self._step({name: w[: len(live)] for name, w in weights.items()}, live, params)
-        for name, start in self._trained.items():
-            weights[name].sub_(start.detach())
+        all_weights.sub_(start)
         place = {client: row for row, client in enumerate(order)}
-        return [{name: w[place[i]] for name, w in weights.items()} for i in range(len(batches))]
+        return [all_weights[place[i]] for i in range(len(batches))]
 
     def _step(self, weights: dict[str, torch.Tensor], batches: list[Batch], params: NNTrainHyperParams) -> None:
         leaves = {f"model.{name}": w.detach().requires_grad_() for name, w in weights.items()}
