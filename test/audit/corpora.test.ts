@@ -57,7 +57,7 @@ describe('pretext audit --corpus', () => {
     }
     expect(existsSync(join(out, 'ledger.jsonl.simulation'))).toBe(true)
     expect(existsSync(join(folder, 'runs/ledgers'))).toBe(false)
-  }, 60_000)
+  })
 
   it('refuses private texts, with exit code 3', async () => {
     const { folder, config, out } = await workspace()

@@ -25,7 +25,7 @@ print(worst * tokens, epsilon_of(draw.temperature, tokens, low, high))
 `
 
 describe('dp-prompt', () => {
-  it('no two texts make a token more than its share of epsilon likelier', { timeout: 600_000 }, async () => {
+  it('no two texts make a token more than its share of epsilon likelier', async () => {
     const { code, stdout, stderr } = await python(['-c', CHECK])
     expect(code, stderr).toBe(0)
     const [worst = 0, claimed = 0] = stdout.trim().split(' ').map(Number)
@@ -35,9 +35,7 @@ describe('dp-prompt', () => {
     expect(worst).toBeGreaterThan(0.9 * claimed)
   })
 
-  it('rewrites each text within its epsilon, and goes on to the same corpus', {
-    timeout: 600_000,
-  }, async () => {
+  it('rewrites each text within its epsilon, and goes on to the same corpus', async () => {
     const { inputs } = await armGround()
     const out = join(await mkdtemp(join(tmpdir(), 'dp-prompt-')), 'out')
     const job = {

@@ -56,9 +56,7 @@ async function corpusOf(arm: Arm, set: readonly string[] = []): Promise<string[]
 
 const fromClients = (texts: readonly string[]) => texts.filter((text) => text.includes('secret'))
 
-it('expand-private expands the texts of clients, expand-only none of them', {
-  timeout: 120_000,
-}, async () => {
+it('expand-private expands the texts of clients, expand-only none of them', async () => {
   const ceiling = await corpusOf(expandPrivate)
   expect(ceiling).toHaveLength(6)
   expect(fromClients(ceiling)).toHaveLength(6)

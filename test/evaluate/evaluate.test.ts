@@ -99,7 +99,7 @@ describe('an evaluation of a simulation', () => {
       expect(told).not.toContain(client)
     }
     // Three processes of Python with PyTorch, a minute on busy cores.
-  }, 400_000)
+  })
 })
 
 describe('what may not be evaluated on', () => {

@@ -155,7 +155,7 @@ describe.skipIf(!found)(
       )
       expect(differing).toBe(0)
       await page.context().close()
-    }, 600_000)
+    })
 
     const shot = async (page: Page, name: string) => {
       if (SHOTS !== undefined) await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })

@@ -189,4 +189,4 @@ it('three rounds, eight clients, one killed and one replayed: the sums are those
   }
   proxy.close()
   await open.close()
-}, 400_000)
+})

@@ -98,7 +98,7 @@ describe('a coordinator that is killed', () => {
       if (acknowledged.has(n)) expect(sum, `client ${n}`).toBe(stepsOf(n))
       else expect([0, stepsOf(n)], `client ${n}`).toContain(sum)
     })
-  }, 600_000)
+  })
 
   it('with SIGTERM-like draining answers what it has and is gone in seconds', async () => {
     const file = await startedStore()

@@ -44,8 +44,9 @@ export async function startPostgres(): Promise<PostgresServer | undefined> {
     const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
     chownSync(folder, id('-u'), id('-g'))
   }
-  const port = await freePort()
   run('initdb', '-D', data, '-U', 'tester', '--auth=trust', '-E', 'UTF8', '--no-sync')
+  // Last, so that nobody else is given it in between.
+  const port = await freePort()
   const start = () =>
     run(
       'pg_ctl',

@@ -92,7 +92,7 @@ describe.skipIf(python === undefined)('schemathesis', () => {
     expect(output).toMatch(/Tested: +9|9 passed/)
     // The signatures of the hooks are good: a vote came through.
     expect(await running.store.voters(world.manifest as string)).toBe(1)
-  }, 120_000)
+  })
 
   it('nor one of the operator’s', async () => {
     // The check knows 401 alone; the protocol says 403 where the token is missing as where it is wrong.
@@ -100,5 +100,5 @@ describe.skipIf(python === undefined)('schemathesis', () => {
       ...['--include-operation-id', 'operate', '--exclude-checks', 'missing_required_header'],
     )
     expect(code, output).toBe(0)
-  }, 60_000)
+  })
 })

@@ -351,7 +351,7 @@ it.skipIf(server === undefined)(
     await store.openRound(round())
     await store.castVotes([vote(1, 'acknowledged')])
     server?.crash()
-    await expect.poll(() => store.voters(hex(1)).catch(() => undefined), { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => store.voters(hex(1)).catch(() => undefined)).toBe(1)
     await store.close()
   },
 )

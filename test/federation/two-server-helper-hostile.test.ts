@@ -100,7 +100,7 @@ describe('a dishonest helper, or an impostor', () => {
       await nothingReleased(pair)
       expect(await pair.store.jobs(hash), name).toEqual([])
     }
-  }, 20_000)
+  })
 
   it('a leader that the helper does not know hears so at once, signed; a request that came twice is no answer', async () => {
     const stranger = await openKeyRing(join(await mkdtemp(join(tmpdir(), 'stranger-')), 'keys'))

@@ -188,4 +188,4 @@ it('two operators, five clients, one killed: nobody has a vote, and the shares a
   helper.child.kill('SIGTERM')
   expect(await helper.ended).toBe(0)
   await open.close()
-}, 400_000)
+})

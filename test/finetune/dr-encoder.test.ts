@@ -39,9 +39,7 @@ describe('DR-Encoder', () => {
 describe('the arm', () => {
   const terms = { delta: 1e-3, adjacency: 'add-remove' } as const
 
-  it('spends the epsilon that was asked, and not without the noise of stage 1', {
-    timeout: 300_000,
-  }, async () => {
+  it('spends the epsilon that was asked, and not without the noise of stage 1', async () => {
     const { mechanisms, measures } = await run(3, { rate: 0.5 })
     expect(mechanisms.map(({ sampling }) => sampling)).toEqual(['all', 'poisson'])
     checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, terms))
@@ -50,7 +48,7 @@ describe('the arm', () => {
     expect(epsilonSpent(bare, terms)).toBe(Number.POSITIVE_INFINITY)
   })
 
-  it('spends it by local noise and a prior of public texts too', { timeout: 300_000 }, async () => {
+  it('spends it by local noise and a prior of public texts too', async () => {
     const { mechanisms } = await run(
       3,
       {
@@ -65,7 +63,7 @@ describe('the arm', () => {
     checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, { ...terms, adjacency: 'substitution' }))
   })
 
-  it('without noise has no epsilon to print', { timeout: 300_000 }, async () => {
+  it('without noise has no epsilon to print', async () => {
     const result = await run(Number.POSITIVE_INFINITY, {})
     expect(epsilonSpent(result.mechanisms, terms)).toBe(Number.POSITIVE_INFINITY)
     expect(result.measures).toMatchObject({ noiseMultiplier: 0, analyses: [] })

@@ -23,7 +23,7 @@ async function script(lines: string): Promise<string> {
 }
 
 describe('the environment', () => {
-  it('is made aside with its size said first, and then found', { timeout: 300_000 }, async () => {
+  it('is made aside with its size said first, and then found', async () => {
     const env = await cache()
     const events: PretextEvent[] = []
     const options = { env, requirements, onEvent: (event: PretextEvent) => events.push(event) }
@@ -45,7 +45,7 @@ describe('the environment', () => {
     expect(events).toEqual([])
   })
 
-  it('that was left half made is made again', { timeout: 300_000 }, async () => {
+  it('that was left half made is made again', async () => {
     const env = await cache()
     const events: PretextEvent[] = []
     const options = { env, requirements, onEvent: (event: PretextEvent) => events.push(event) }
@@ -134,7 +134,7 @@ print(len(names))`
     expect(await readdir(join(env.PRETEXT_CACHE, 'trainer'))).toEqual([])
   })
 
-  it('the network: pip says so, and nothing half made is left', { timeout: 300_000 }, async () => {
+  it('the network: pip says so, and nothing half made is left', async () => {
     const env = {
       ...(await cache()),
       PIP_INDEX_URL: 'http://user:hunter2@127.0.0.1:9/simple',

@@ -35,7 +35,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'fedlpp-'))
 }, 900_000)
 
-it('keeps its identities', { timeout: 300_000 }, async () => {
+it('keeps its identities', async () => {
   const { code, stderr } = await python([resolve(import.meta.dirname, 'test_fedlpp.py')])
   expect(stderr).toMatch(/Ran 23 tests/)
   expect(code, stderr.slice(-6000)).toBe(0)
@@ -61,7 +61,7 @@ describe('a training with a guarantee', () => {
     const noiseMultiplier = calibrateMechanisms(4, terms, at)
     const settings = { clip: 0.5, noiseMultiplier, otherBits: [16 as const] }
     result = await run(job('dp', settings), (event) => events.push(event))
-  }, 300_000)
+  })
 
   it('names the noise that its epsilon follows from', () => {
     expect(result.mechanisms).toHaveLength(1)
@@ -112,9 +112,7 @@ describe('a training with a guarantee', () => {
 describe('a training without one', () => {
   const settings = { bits: 4 as const, localEpochs: 2 }
 
-  it('lets clients learn, at no finite epsilon, and goes on where it was stopped', {
-    timeout: 300_000,
-  }, async () => {
+  it('lets clients learn, at no finite epsilon, and goes on where it was stopped', async () => {
     const whole = await run(job('whole', settings))
     expect(whole.validation.loss).toBeLessThan((whole.measures.startLoss as number) - 0.02)
     expect(epsilonSpent(whole.mechanisms, terms)).toBe(Number.POSITIVE_INFINITY)

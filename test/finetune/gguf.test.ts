@@ -27,7 +27,6 @@ afterAll(async () => {
 
 it.each(['llama', 'llama-untied', 'qwen2', 'qwen3', 'gemma3_text'])(
   '%s is the same model in llama.cpp',
-  { timeout: 300_000 },
   async (name) => {
     const expected = said.models[name] as (typeof said.models)[string]
     const model = await llama.loadModel({ modelPath: join(folder, `${name}.gguf`) })

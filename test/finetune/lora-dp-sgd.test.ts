@@ -35,7 +35,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lora-dp-sgd-'))
 }, 900_000)
 
-it('keeps its identities', { timeout: 300_000 }, async () => {
+it('keeps its identities', async () => {
   const { code, stderr } = await python([resolve(import.meta.dirname, 'test_lora_dp_sgd.py')])
   expect(stderr).toMatch(/Ran 23 tests/)
   expect(code, stderr.slice(-6000)).toBe(0)
@@ -70,7 +70,7 @@ describe('DP-SGD beside plain LoRA', () => {
       (event) => events.push(event),
     )
     result = withAudit(found, terms.delta, 2)
-  }, 300_000)
+  })
 
   it('spends what its noise says, whatever the rank', () => {
     const spent = epsilonSpent(result.mechanisms, terms)
@@ -140,7 +140,7 @@ describe('DP-SGD beside plain LoRA', () => {
 describe('plain LoRA', () => {
   const settings = { method: 'lora-both', learningRate: 0.01 } as const
 
-  it('has no finite epsilon, and goes on where it was stopped', { timeout: 300_000 }, async () => {
+  it('has no finite epsilon, and goes on where it was stopped', async () => {
     const whole = await run(job('whole', settings))
     expect(epsilonSpent(whole.mechanisms, terms)).toBe(Number.POSITIVE_INFINITY)
     expect(JSON.stringify(whole)).not.toMatch(/epsilon/i)

@@ -31,7 +31,7 @@ it('keeps its promises in the trainer', { timeout: 900_000 }, async () => {
 })
 
 describe('the arms', () => {
-  it('as published: no guarantee, no mechanism, a table of four losses', { timeout: 300_000 }, async () => {
+  it('as published: no guarantee, no mechanism, a table of four losses', async () => {
     expect(scaleot).toMatchObject({ guarantee: 'none', epsilons: 'once' })
     const { task, said } = await armTask(ground, Number.POSITIVE_INFINITY)
     const result = await scaleot.run(task, scaleot.settings.parse({ ...SMALL, rounds: 1 }))
@@ -44,9 +44,6 @@ describe('the arms', () => {
 
   it.each(['add-remove', 'substitution'] as const)(
     'with DP: spends the epsilon that was asked (%s)',
-    {
-      timeout: 300_000,
-    },
     async (adjacency) => {
       const { task } = await armTask(ground, 3, adjacency)
       const result = await scaleotDp.run(task, scaleotDp.settings.parse({ ...SMALL, rounds: 2, rate: 0.3 }))

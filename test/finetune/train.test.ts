@@ -108,7 +108,7 @@ describe('a training', () => {
     expect(card + JSON.stringify(made)).not.toContain(folder)
   })
 
-  it('shared by two processes ends at the same loss', { timeout: 300_000 }, async () => {
+  it('shared by two processes ends at the same loss', async () => {
     const { result } = await train('shared', { settings: { ...TINY.settings, processes: 2 } })
     expect(result.processes).toBe(2)
     const loss = (r: typeof result) => r.stages.at(-1)?.validationLoss ?? 0
@@ -139,9 +139,7 @@ describe('killed', () => {
     })
   }
 
-  it('by SIGKILL in the middle of an epoch, it goes on to the same losses', {
-    timeout: 300_000,
-  }, async () => {
+  it('by SIGKILL in the middle of an epoch, it goes on to the same losses', async () => {
     const out = join(folder, 'killed')
     await killed(out, /^training: checkpoint [1-9]/m)
     expect(existsSync(join(out, 'checkpoints'))).toBe(true)
@@ -231,9 +229,7 @@ describe('what is refused before Python starts', () => {
 })
 
 describe('the GGUF', () => {
-  it('writes the text in the embedded LLM that the folder writes in Transformers', {
-    timeout: 300_000,
-  }, async () => {
+  it('writes the text in the embedded LLM that the folder writes in Transformers', async () => {
     const modelPath = join(folder, 'first/model.gguf')
     const sha256 = createHash('sha256')
       .update(await readFile(modelPath))

@@ -26,7 +26,7 @@ async function pretext(...args: string[]): Promise<string> {
   return stderr
 }
 
-it('from private texts to a tuned model that writes the next corpus', { timeout: 600_000 }, async () => {
+it('from private texts to a tuned model that writes the next corpus', async () => {
   const { folder, config, out } = space
   await pretext('generate', config, '--out', out)
   const pretraining = ['--pretrain', join(folder, 'public.jsonl'), '--pretrain-epochs', '20']

@@ -40,7 +40,7 @@ describe('release', () => {
     const release = await readRelease(join(folder, 'release.json'))
     expect(release?.charge).toBe((await entries(folder))[0]?.hash)
     expect(release?.redrawn).toBe(true)
-  }, 60_000)
+  })
 
   it('killed after the release: the same bytes for ever, no second charge', async () => {
     const folder = await folderFor()
@@ -99,7 +99,7 @@ describe('release', () => {
     run(folder, 'charged')
     run(folder, 'never')
     expect(readdirSync(folder).filter((name) => name.startsWith('release'))).toEqual(['release.json'])
-  }, 60_000)
+  })
 
   it('killed between commit and rename: published as it was drawn', async () => {
     const folder = await folderFor()
@@ -130,7 +130,7 @@ describe('release', () => {
     const third = run(folder, 'never')
     expect(third.stderr).toMatch(/release round-1 of run run-1 was already made/)
     expect(existsSync(join(folder, 'release.json'))).toBe(false)
-  }, 60_000)
+  })
 
   it('whose bytes were changed is refused', async () => {
     const folder = await folderFor()

@@ -40,5 +40,5 @@ describe('embedded models', () => {
     const texts = new Set(private_.map((line) => JSON.parse(line).text))
     const rows = (await readFile(join(out, 'synthetic.jsonl'), 'utf8')).trimEnd().split('\n')
     expect(rows.filter((line) => texts.has(JSON.parse(line).text))).toEqual([])
-  }, 600_000)
+  })
 })
