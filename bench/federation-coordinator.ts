@@ -3,8 +3,10 @@ import { spawn } from 'node:child_process'
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { toBase64Url } from '../src/federation/protocol/bytes.ts'
-import { signedBytes } from '../src/federation/protocol/signing.ts'
+import { sha256Hex, toBase64Url } from '../src/federation/protocol/bytes.ts'
+import { PROTOCOL } from '../src/federation/protocol/manifest.ts'
+import { BODY_HEADER, signedBytes } from '../src/federation/protocol/signing.ts'
+import { PROTOCOL_HEADER } from '../src/federation/protocol/version.ts'
 import { sqlStore } from '../src/federation/stores/sql-store.ts'
 
 export interface BenchClient {
@@ -48,10 +50,15 @@ export async function startCoordinator(place: string, candidates: number) {
   return { child, ask, ...opened }
 }
 
-/** The Authorization header of one upload; every call has a nonce of its own. */
-export function authorization({ key, client }: BenchClient, task: string, path: string, body: Uint8Array) {
+/** Headers of one upload; every call has a nonce of its own. */
+export function signedHeaders({ key, client }: BenchClient, task: string, path: string, body: Uint8Array) {
   const nonce = toBase64Url(randomBytes(16))
   const time = Date.now()
   const signature = sign(null, signedBytes({ task, method: 'PUT', path, body, time, nonce }), key)
-  return `Pretext client=${client},time=${time},nonce=${nonce},signature=${toBase64Url(signature)}`
+  return {
+    authorization: `Pretext client=${client},time=${time},nonce=${nonce},signature=${toBase64Url(signature)}`,
+    [BODY_HEADER]: sha256Hex(body),
+    [PROTOCOL_HEADER]: PROTOCOL,
+    'content-length': body.length,
+  }
 }

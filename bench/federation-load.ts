@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { encodeVote } from '../src/federation/protocol/vote-bytes.ts'
 import { embeddedDatabase } from '../src/federation/stores/embedded.ts'
 import { postgresDatabase } from '../src/federation/stores/postgres.ts'
-import { authorization, enrol, startCoordinator } from './federation-coordinator.ts'
+import { enrol, signedHeaders, startCoordinator } from './federation-coordinator.ts'
 
 const SECONDS = Number(process.argv[2] ?? 10)
 const BYTES = Number(process.argv[3] ?? 4096)
@@ -33,15 +33,15 @@ const path = `/v1/rounds/${hash}/vote`
 process.stderr.write('signing ...\n')
 const uploads = identities.map((identity) => {
   const body = encodeVote({ indices, steps }, randomBytes(16))
-  const header = () => authorization(identity, task, path, body)
-  return { body, first: header(), again: header() }
+  const headers = () => signedHeaders(identity, task, path, body)
+  return { body, first: headers(), again: headers() }
 })
 
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
 const { hostname, port } = new URL(url)
 let times: number[] = []
 const statuses = new Map<number, number>()
-function send(body: Uint8Array, authorization: string): Promise<void> {
+function send(body: Uint8Array, signed: ReturnType<typeof signedHeaders>): Promise<void> {
   const began = performance.now()
   return new Promise((resolve, reject) => {
     const outgoing = request(
@@ -51,7 +51,7 @@ function send(body: Uint8Array, authorization: string): Promise<void> {
         port,
         path,
         method: 'PUT',
-        headers: { authorization, 'content-type': 'application/octet-stream', 'content-length': body.length },
+        headers: { ...signed, 'content-type': 'application/octet-stream' },
       },
       (answer) => {
         answer.resume()

@@ -8,7 +8,7 @@ import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encodeVote } from '../src/federation/protocol/vote-bytes.ts'
 import { embeddedDatabase } from '../src/federation/stores/embedded.ts'
-import { authorization, type BenchClient, enrol, startCoordinator } from './federation-coordinator.ts'
+import { type BenchClient, enrol, signedHeaders, startCoordinator } from './federation-coordinator.ts'
 
 const CLIENTS = Number(process.argv[2] ?? 10_000)
 const ROUNDS = Number(process.argv[3] ?? 11)
@@ -34,9 +34,8 @@ function send(n: number, round: number): Promise<void> {
   const body = encodeVote(vote(n, round), randomBytes(16))
   const path = `/v1/rounds/${hash}/vote`
   const headers = {
-    authorization: authorization(identities[n] as BenchClient, task, path, body),
+    ...signedHeaders(identities[n] as BenchClient, task, path, body),
     'content-type': 'application/octet-stream',
-    'content-length': body.length,
   }
   return new Promise((resolve) => {
     const outgoing = request({ agent, hostname, port, path, method: 'PUT', headers }, (answer) => {

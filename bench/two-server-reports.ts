@@ -6,11 +6,15 @@ import { open } from 'node:fs/promises'
 import { clientIdentity } from '../src/federation/client/identity.ts'
 import { sealReport, shareVote } from '../src/federation/client/shares.ts'
 import { KeysSchema } from '../src/federation/protocol/aggregator.ts'
-import { parseManifest } from '../src/federation/protocol/manifest.ts'
+import { PROTOCOL, parseManifest } from '../src/federation/protocol/manifest.ts'
+import { PROTOCOL_HEADER } from '../src/federation/protocol/version.ts'
 import { secretOf, voteOf } from './two-server-votes.ts'
 
 const [url = '', hash = '', from = '0', to = '0', file = ''] = process.argv.slice(2)
-const get = async (path: string) => new Uint8Array(await (await fetch(`${url}${path}`)).arrayBuffer())
+const get = async (path: string) => {
+  const answer = await fetch(`${url}${path}`, { headers: { [PROTOCOL_HEADER]: PROTOCOL } })
+  return new Uint8Array(await answer.arrayBuffer())
+}
 const manifest = parseManifest(await get(`/v1/blobs/${hash}`), hash)
 const keys = KeysSchema.parse(JSON.parse(new TextDecoder().decode(await get('/v1/keys'))))
 const { count } = manifest.candidates

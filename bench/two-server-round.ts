@@ -15,7 +15,7 @@ import { REPORT_TYPE, reportSize, voteVdaf } from '../src/federation/protocol/re
 import { embeddedDatabase } from '../src/federation/stores/embedded.ts'
 import { sqlStore } from '../src/federation/stores/sql-store.ts'
 import { joinedResults } from '../src/federation/verification/jobs.ts'
-import { authorization } from './federation-coordinator.ts'
+import { signedHeaders } from './federation-coordinator.ts'
 import { secretOf, voteOf } from './two-server-votes.ts'
 
 const CLIENTS = Number(process.argv[2] ?? 10_000)
@@ -104,9 +104,8 @@ const size = reportSize(vdaf)
 const bytes = Buffer.concat(await Promise.all(made.map(({ file }) => readFile(file))))
 const path = `/v1/rounds/${hash}/vote`
 const headers = clients.map((client, n) => ({
-  authorization: authorization(client, task, path, bytes.subarray(n * size, (n + 1) * size)),
+  ...signedHeaders(client, task, path, bytes.subarray(n * size, (n + 1) * size)),
   'content-type': REPORT_TYPE,
-  'content-length': size,
 }))
 
 log('uploading')

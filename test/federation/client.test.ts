@@ -35,6 +35,7 @@ import {
   exampleTerms,
   manualClock,
   openedRound,
+  SPOKEN,
 } from './example.ts'
 import { writeJsonl } from './jsonl.ts'
 
@@ -269,7 +270,7 @@ describe('its policy', () => {
       multiproof: false,
       noise: 'full',
     }
-    return Response.json({ ...((await answer.json()) as object), aggregation })
+    return Response.json({ ...((await answer.json()) as object), aggregation }, { headers: SPOKEN })
   }
 
   it.each([
@@ -454,8 +455,12 @@ describe('faults', () => {
   })
 
   it('another program at the address is an error that says so', async () => {
-    const client = clientWith(memory(), { fetch: async () => new Response('<html>hello</html>') })
-    await expect(client.task()).rejects.toThrow(
+    const at = (headers: Record<string, string>) =>
+      clientWith(memory(), { fetch: async () => new Response('<html>hello</html>', { headers }) }).task()
+    await expect(at({})).rejects.toThrow(
+      'names no version, as pretext-federation/1 and other programs do; this pretext speaks pretext-federation/2',
+    )
+    await expect(at(SPOKEN)).rejects.toThrow(
       'expected an answer of the federation protocol, got something else',
     )
   })

@@ -13,13 +13,22 @@ import {
 import { sha256Hex, toBase64Url, utf8 } from '../../src/federation/protocol/bytes.ts'
 import { encodeCandidates } from '../../src/federation/protocol/candidate-bytes.ts'
 import { embedderIdentityHash, type Manifest, PROTOCOL } from '../../src/federation/protocol/manifest.ts'
-import { type Identity, identityFrom, signRequest } from '../../src/federation/protocol/signing.ts'
+import {
+  BODY_HEADER,
+  type Identity,
+  identityFrom,
+  signRequest,
+} from '../../src/federation/protocol/signing.ts'
+import { PROTOCOL_HEADER } from '../../src/federation/protocol/version.ts'
 import { encodeVote } from '../../src/federation/protocol/vote-bytes.ts'
 import { voteTermsOf } from '../../src/federation/protocol/vote-terms.ts'
 import type { Store } from '../../src/federation/stores/store.ts'
 
 export const embedder = createHashingEmbedder({ dim: 256 })
 export const TASK = 'a'.repeat(32)
+
+/** Of every request of the version that is spoken here. */
+export const SPOKEN = { [PROTOCOL_HEADER]: PROTOCOL }
 
 export const candidates = matrix(
   8,
@@ -169,7 +178,12 @@ export function signedRequest(
   return new Request(`http://coordinator.test${path}`, {
     method,
     body: new Uint8Array(body),
-    headers: { authorization, 'content-type': type },
+    headers: {
+      ...SPOKEN,
+      authorization,
+      [BODY_HEADER]: sha256Hex(change.signedBody ?? body),
+      'content-type': type,
+    },
   })
 }
 

@@ -40,7 +40,7 @@ import {
 import { answerJob, startJob, type VerifyingRound } from '../../src/federation/verification/jobs.ts'
 import { openSealed } from '../../src/federation/verification/open-sealed.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
-import { client, enrolAll, manualClock, openedRound } from './example.ts'
+import { client, enrolAll, manualClock, openedRound, SPOKEN } from './example.ts'
 import {
   enrolledClient,
   exactSum,
@@ -405,6 +405,7 @@ describe('who is asked, and who asks', () => {
         method: 'PUT',
         body,
         headers: {
+          ...SPOKEN,
           'content-type': 'application/json',
           [BODY_HEADER]: sha256Hex(utf8(body)),
           ...(authorization === undefined ? {} : { authorization }),
@@ -465,7 +466,7 @@ describe('who is asked, and who asks', () => {
     await refuse()
     const before = kept.at(-1) as Response
     const swaps: readonly ((response: Response) => Response)[] = [
-      () => new Response('{}', { status: 200 }),
+      () => new Response('{}', { status: 200, headers: SPOKEN }),
       () => before.clone(),
       (response) => new Response('{} ', { status: 200, headers: response.headers }),
       (response) => new Response(null, { status: 204, headers: response.headers }),
@@ -571,7 +572,9 @@ describe('sealing', () => {
       identity: helper,
       keys: leaderKeys,
       fetch: (async (input, init) =>
-        stale ? Response.json(before) : second.fetch(new Request(input, init))) as typeof fetch,
+        stale
+          ? Response.json(before, { headers: SPOKEN })
+          : second.fetch(new Request(input, init))) as typeof fetch,
     })
     stale = false
     await line.sealingKeys()
@@ -591,7 +594,8 @@ describe('sealing', () => {
     const stop = new AbortController()
     await openedRound(servers.coordinator, servers.terms, stop.signal)
     stop.abort()
-    const keys = () => Promise.resolve(servers.app.request('http://coordinator.test/v1/keys'))
+    const keys = () =>
+      Promise.resolve(servers.app.request('http://coordinator.test/v1/keys', { headers: SPOKEN }))
     expect((await keys()).status).toBe(200)
     away = true
     clock.advance(6 * 3_600_000 - 1)
@@ -709,7 +713,9 @@ describe('a client', () => {
       state,
       fetch: (async (input, init) => {
         if (init?.method === 'PUT') sent.push(String(input))
-        return String(input).endsWith('/v1/keys') ? Response.json(before) : servers.fetch(input, init)
+        return String(input).endsWith('/v1/keys')
+          ? Response.json(before, { headers: SPOKEN })
+          : servers.fetch(input, init)
       }) as typeof fetch,
     })
     const take = async () => {

@@ -30,8 +30,9 @@ def sign(request):
     moment = int(time.time() * 1000)
     nonce = base64url(os.urandom(16))
     body_hash = hashlib.sha256(body).hexdigest()
-    lines = ["pretext-federation/1", WORLD["task"], request.method, request.path_url, body_hash, str(moment), nonce]
+    lines = ["pretext-federation/2", WORLD["task"], request.method, request.path_url, body_hash, str(moment), nonce]
     signature = base64url(KEY.sign("\n".join(lines).encode()))
+    request.headers["Pretext-Body"] = body_hash
     request.headers["Authorization"] = f"Pretext client={CLIENT},time={moment},nonce={nonce},signature={signature}"
     return request
 

@@ -12,6 +12,7 @@ import { createEmbedder } from '../../src/embeddings/create.ts'
 import { buildPage } from '../../src/federation/page/build.mjs'
 import { type Manifest, parseManifest } from '../../src/federation/protocol/manifest.ts'
 import { CHROMIUM, FLAGS } from './chromium.ts'
+import { SPOKEN } from './example.ts'
 import { writeJsonl } from './jsonl.ts'
 import { launcherAt, openNetwork, type Place } from './namespaces.ts'
 import { type DebianRow, debianRows } from './page-coordinator.ts'
@@ -93,7 +94,7 @@ export async function openTenClients(more: number) {
     url: string,
     method: string,
     path: string,
-    headers: Record<string, string> = {},
+    headers: Record<string, string> = SPOKEN,
     body?: Buffer,
   ) =>
     new Promise<{ status: number; headers: Record<string, string>; body: Buffer }>((answer, fail) => {

@@ -15,10 +15,10 @@ import { clientIdentity } from '../../src/federation/client/identity.ts'
 import { sealReport, shareVote } from '../../src/federation/client/shares.ts'
 import { helperStore } from '../../src/federation/helper/helper-store.ts'
 import { KeysSchema } from '../../src/federation/protocol/aggregator.ts'
-import { toBase64Url } from '../../src/federation/protocol/bytes.ts'
+import { sha256Hex, toBase64Url } from '../../src/federation/protocol/bytes.ts'
 import { type Manifest, parseManifest } from '../../src/federation/protocol/manifest.ts'
 import { REPORT_TYPE, voteVdaf } from '../../src/federation/protocol/report-bytes.ts'
-import { signRequest } from '../../src/federation/protocol/signing.ts'
+import { BODY_HEADER, signRequest } from '../../src/federation/protocol/signing.ts'
 import { embeddedDatabase } from '../../src/federation/stores/embedded.ts'
 import { sqlStore } from '../../src/federation/stores/sql-store.ts'
 import { openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
@@ -26,7 +26,7 @@ import { joinedResults } from '../../src/federation/verification/jobs.ts'
 import { readRelease } from '../../src/histogram/release.ts'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 import { seededRandom } from '../../src/random.ts'
-import { client, enrolAll } from './example.ts'
+import { client, enrolAll, SPOKEN } from './example.ts'
 
 const KILLS = Number(process.env.PRETEXT_KILLS ?? 12)
 /** Each round is killed in twice under uploads, three times in aggregation, and once in its release. */
@@ -155,7 +155,7 @@ describe('two aggregators that are killed', () => {
         const url = () => `http://127.0.0.1:${ports.leader}`
         const blob = new Uint8Array(await (await fetch(`${url()}/v1/blobs/${hash}`)).arrayBuffer())
         const manifest: Manifest = parseManifest(blob, hash)
-        const keys = KeysSchema.parse(await (await fetch(`${url()}/v1/keys`)).json())
+        const keys = KeysSchema.parse(await (await fetch(`${url()}/v1/keys`, { headers: SPOKEN })).json())
         const reports = await Promise.all(
           Array.from({ length: CLIENTS }, async (_, n) =>
             // Each client votes for a candidate of its own: a sum tells whose report is in it, and how often.
@@ -171,7 +171,12 @@ describe('two aggregators that are killed', () => {
           const body = reports[n] as Uint8Array
           const nonce = toBase64Url(randomBytes(16))
           const parts = { task, method: 'PUT', path, body, time: Date.now(), nonce }
-          const headers = { authorization: signRequest(client(n), parts), 'content-type': REPORT_TYPE }
+          const headers = {
+            ...SPOKEN,
+            authorization: signRequest(client(n), parts),
+            [BODY_HEADER]: sha256Hex(body),
+            'content-type': REPORT_TYPE,
+          }
           const sent = fetch(`${url()}${path}`, { method: 'PUT', headers, body: new Uint8Array(body) })
           return (await sent.catch(() => undefined))?.status
         }
@@ -259,6 +264,6 @@ describe('two aggregators that are killed', () => {
       expect(deaths).toHaveLength(Math.min(KILLS, ROUNDS * (UPLOADING + AGGREGATING + RELEASING)))
       console.info(deaths.join('\n'))
     },
-    30_000 + 10_000 * KILLS,
+    120_000 + 40_000 * KILLS,
   )
 })

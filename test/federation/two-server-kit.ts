@@ -14,7 +14,7 @@ import { voteTermsOf } from '../../src/federation/protocol/vote-terms.ts'
 import type { KeyRing } from '../../src/federation/verification/aggregator-keys.ts'
 import { type JobResult, joinedResults, startJob } from '../../src/federation/verification/jobs.ts'
 import type { LedgerTerms } from '../../src/privacy/ledger.ts'
-import { client, openedRound, type SignedChange } from './example.ts'
+import { client, openedRound, type SignedChange, SPOKEN } from './example.ts'
 import { LEDGER_TERMS, type TwoServersOptions, twoServers, upload } from './two-servers.ts'
 
 export const MAX_WEIGHT = 3
@@ -37,7 +37,7 @@ export function multihotTerms(change: Partial<RoundTerms> = {}): Partial<RoundTe
 export interface PairOptions
   extends Pick<
     TwoServersOptions,
-    'terms' | 'clock' | 'multiproof' | 'jobSize' | 'patienceMs' | 'leaderAtHelper'
+    'terms' | 'clock' | 'multiproof' | 'jobSize' | 'patienceMs' | 'onRetry' | 'leaderAtHelper'
   > {
   readonly budget?: LedgerTerms['budget']
   /** Stands between the two: what the leader asks and what the helper answers. */
@@ -77,7 +77,8 @@ async function openPair({ budget, between, ...options }: PairOptions = {}) {
     })
     return identity
   }
-  const keysNow = async () => (await (await app.request('http://coordinator.test/v1/keys')).json()) as Keys
+  const keysNow = async () =>
+    (await (await app.request('http://coordinator.test/v1/keys', { headers: SPOKEN })).json()) as Keys
   const manifestOf = async (hash: string) => (await coordinator.manifest(hash)) as Manifest
   /** An honest report; `change` is what a dishonest client does to its shares. */
   const reportOf = async (
@@ -176,6 +177,7 @@ export async function leaderRequest(
     method: 'PUT',
     body: new Uint8Array(body),
     headers: {
+      ...SPOKEN,
       authorization: authorization(own.client, parts, own.sign(signedBytes(parts))),
       [BODY_HEADER]: sha256Hex(change.bodyAhead ?? body),
       'content-type': change.contentType ?? (json ? 'application/json' : 'application/octet-stream'),

@@ -19,7 +19,7 @@ import {
 import { helperName } from '../../src/federation/protocol/signing.ts'
 import { openKeyRing } from '../../src/federation/verification/aggregator-keys.ts'
 import { readLedger } from '../../src/privacy/ledger.ts'
-import { signedRequest } from './example.ts'
+import { SPOKEN, signedRequest } from './example.ts'
 import { flipped, itemsOf, leaderRequest, type Pair, pairsOf, problemOf, secretOf } from './two-server-kit.ts'
 
 const { begun, pairOf } = pairsOf(afterEach)
@@ -52,7 +52,7 @@ describe('a dishonest leader at the helper', () => {
     const bare = new Request(`http://helper.test${path}`, {
       method: 'PUT',
       body: new Uint8Array(body),
-      headers: { 'content-type': 'application/json' },
+      headers: { ...SPOKEN, 'content-type': 'application/json' },
     })
     expect((await pair.askHelper(bare)).status).toBe(401)
     expect(await asked({ keys: stranger })).toBe('401 unsigned')
@@ -124,13 +124,8 @@ describe('a dishonest leader at the helper', () => {
       helperName(pair.helper.text),
       Date.now(),
     )
-    const headers = {
-      authorization: request.headers.get('authorization') ?? '',
-      'content-type': 'application/json',
-    }
-    const { url } = request
-    const asked = new Request(url, { method: 'PUT', headers, body: new Uint8Array(sums(3)) })
-    expect((await pair.askHelper(asked)).status).toBe(401)
+    request.headers.set('content-type', 'application/json')
+    expect((await pair.askHelper(request)).status).toBe(401)
   })
 
   it('a round that differs from the helper’s config in any field is refused by its name', async () => {

@@ -50,6 +50,8 @@ export interface TwoServersOptions {
   readonly ledger?: LedgerTerms
   readonly coordinator?: Partial<CoordinatorOptions>
   readonly patienceMs?: number
+  /** What the leader says while it asks the helper again. */
+  readonly onRetry?: (why: string) => void
   /** Whom the helper takes for the leader, where that is another one. */
   readonly leaderAtHelper?: AggregatorIdentity
   readonly onHelperEvent?: OnEvent
@@ -107,6 +109,7 @@ export async function twoServers(options: TwoServersOptions = {}) {
     fetch: options.between?.(line) ?? line,
     clock,
     patienceMs: options.patienceMs ?? 2000,
+    ...(options.onRetry === undefined ? {} : { onRetry: options.onRetry }),
   })
   const aggregation = await twoServerAggregation({
     store,

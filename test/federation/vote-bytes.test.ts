@@ -143,7 +143,11 @@ describe('a manifest', () => {
 
   it.each([
     ['an unknown field', { more: 1 }, /one whose form is not/],
-    ['another protocol', { protocol: 'pretext-federation/2' }, /one whose protocol is not/],
+    [
+      'another protocol',
+      { protocol: 'pretext-federation/1' },
+      /^expected a round manifest of pretext-federation\/2, got one of pretext-federation\/1$/,
+    ],
     ['an unknown aggregation', { aggregation: { mode: 'hoping' } }, /one whose aggregation.mode is not/],
     ['another embedder than its hash', { embedderHash: '0'.repeat(64) }, /expected embedderHash to be that/],
     ['a deadline before it opens', { deadline: 0 }, /deadline after the opening/],

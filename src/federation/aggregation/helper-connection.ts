@@ -60,7 +60,6 @@ export function helperConnection(options: HelperConnectionOptions): HelperConnec
     const own = await keys.current()
     const signer = {
       task: helperName(identity.text),
-      bodyAhead: true,
       identity: { client: own.client, sign: async (bytes: Uint8Array) => own.sign(bytes) },
     }
     const answer = await connection.call({ method: 'PUT', path, body, contentType, signer })

@@ -3,6 +3,7 @@
 import { PretextError } from '../../errors.ts'
 import type { Clock } from '../clock.ts'
 import { sha256Hex, toBase64Url } from '../protocol/bytes.ts'
+import { PROTOCOL } from '../protocol/manifest.ts'
 import { type Problem, ProblemSchema } from '../protocol/messages.ts'
 import {
   type AskedWith,
@@ -11,6 +12,7 @@ import {
   type SignedParts,
   signedBytes,
 } from '../protocol/signing.ts'
+import { namesVersion, otherVersion, PROTOCOL_HEADER } from '../protocol/version.ts'
 import type { ClientIdentity } from './identity.ts'
 
 export interface ConnectionOptions {
@@ -39,8 +41,6 @@ export interface ReceivedAnswer {
 export interface Signer {
   readonly identity: Pick<ClientIdentity, 'client' | 'sign'>
   readonly task: string
-  /** Whether the body's sha256 goes ahead of it, so that the signature can be looked at first. */
-  readonly bodyAhead?: boolean
 }
 
 interface Call {
@@ -64,6 +64,11 @@ export interface Answered {
   readonly bytes: Uint8Array
 }
 
+/** An answer that does not count, and why; `foreign` where it is of another version of the protocol. */
+type NoAnswer =
+  | { readonly again: string; readonly seconds?: number; readonly foreign?: PretextError }
+  | { readonly again?: undefined; readonly foreign: PretextError }
+
 const REQUEST_MS = 30_000
 const LARGEST_ANSWER = 2 ** 30
 
@@ -79,13 +84,15 @@ export function connect(options: ConnectionOptions): Connection {
   // Called bare: a browser's fetch refuses to be called as a method.
   const { clock, onRetry, signal, fetch: ask } = options
   const server = options.server.replace(/\/+$/, '')
+  const whom = options.whom ?? 'the coordinator'
   let offset = 0
 
-  const once = async (
-    call: Call,
-  ): Promise<Answered | Refused | { readonly again: string; readonly seconds?: number }> => {
+  const once = async (call: Call): Promise<Answered | Refused | NoAnswer> => {
     const { method, path, body, contentType, signer } = call
-    const headers: Record<string, string> = contentType === undefined ? {} : { 'content-type': contentType }
+    const headers: Record<string, string> = {
+      [PROTOCOL_HEADER]: PROTOCOL,
+      ...(contentType === undefined ? {} : { 'content-type': contentType }),
+    }
     let asked: AskedWith | undefined
     if (signer !== undefined) {
       const { identity } = signer
@@ -102,7 +109,7 @@ export function connect(options: ConnectionOptions): Connection {
       const signed = signedBytes(parts, bodySha256)
       asked = { authorization: authorization(identity.client, parts, await identity.sign(signed)), signed }
       headers.authorization = asked.authorization
-      if (signer.bodyAhead === true) headers[BODY_HEADER] = bodySha256
+      headers[BODY_HEADER] = bodySha256
     }
     const cut = AbortSignal.timeout(REQUEST_MS)
     try {
@@ -115,13 +122,19 @@ export function connect(options: ConnectionOptions): Connection {
       })
       const bytes = new Uint8Array(await response.arrayBuffer())
       const { status } = response
+      const problem = response.ok ? undefined : problemIn(bytes)
+      const spoken = response.headers.get(PROTOCOL_HEADER)
+      const foreign =
+        namesVersion(path) && spoken !== PROTOCOL && (response.ok || problem !== undefined || spoken !== null)
+          ? otherVersion(whom, server, spoken)
+          : undefined
       if (
         asked !== undefined &&
         options.genuine?.({ status, headers: response.headers, bytes }, asked) === false
       )
-        return { again: 'its answer is not signed by it' }
+        return { again: 'its answer is not signed by it', ...(foreign === undefined ? {} : { foreign }) }
+      if (foreign !== undefined) return { foreign }
       if (response.ok && bytes.length <= LARGEST_ANSWER) return { ok: true, bytes }
-      const problem = problemIn(bytes)
       const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
       // Without a problem of the protocol, a proxy answered instead of the coordinator.
       if (response.status >= 500 || problem === undefined)
@@ -137,19 +150,19 @@ export function connect(options: ConnectionOptions): Connection {
     const began = clock.now()
     for (let attempt = 0; ; attempt++) {
       const answer = await once(wanted)
-      if (!('again' in answer)) return answer
+      if ('ok' in answer) return answer
+      // Not by its signature: anybody could have sent it, so it is asked for again like any other.
+      if (answer.again === undefined) throw answer.foreign
       const seconds = jittered(Math.min(answer.seconds ?? 2 ** attempt, 60), options.jitter())
       const next = clock.now() + seconds * 1000
       if (next > (wanted.until ?? Number.POSITIVE_INFINITY) || next - began > options.patienceMs) {
-        throw new PretextError(
-          `could not reach ${options.whom ?? 'the coordinator'} at ${server}: ${answer.again}`,
-          {
-            code: 'federation',
-            hint: 'check the address and the network; what was begun goes on when you join again',
-          },
-        )
+        if (answer.foreign !== undefined) throw answer.foreign
+        throw new PretextError(`could not reach ${whom} at ${server}: ${answer.again}`, {
+          code: 'federation',
+          hint: 'check the address and the network; what was begun goes on when you join again',
+        })
       }
-      onRetry?.(answer.again, seconds)
+      onRetry?.(answer.foreign?.message ?? answer.again, seconds)
       await clock.sleep(seconds * 1000, signal)
     }
   }

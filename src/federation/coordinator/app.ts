@@ -3,21 +3,28 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono } from 'hono'
 import type { Aggregation } from '../aggregation/aggregation.ts'
 import { fromBase64Url } from '../protocol/bytes.ts'
-import type { Manifest } from '../protocol/manifest.ts'
+import { type Manifest, PROTOCOL } from '../protocol/manifest.ts'
 import { EnrolmentSchema, type Receipt, type RoundState, type Task } from '../protocol/messages.ts'
 import { openApiDocument } from '../protocol/openapi.ts'
-import { clientIdOf } from '../protocol/signing.ts'
+import { BODY_HEADER, clientIdOf } from '../protocol/signing.ts'
 import type { StoredRound, UploadedVote } from '../stores/store.ts'
-import { createAuthenticator } from './authenticate.ts'
+import { type Authenticated, createAuthenticator, freshHead, isSigned } from './authenticate.ts'
 import type { Coordinator } from './coordinator.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorAction } from './operator.ts'
-import { parseBody, readBody } from './read-body.ts'
+import { bodyRoom, parseBody, readBody } from './read-body.ts'
 import { Refusal, refusalResponse } from './refusal.ts'
+import { nameVersion, spokenVersion } from './spoken-version.ts'
 import { statusPage } from './status-page.ts'
 
 const IMMUTABLE = 'public, max-age=31536000, immutable'
 const JSON_LIMIT = 4096
+/**
+ * Bodies that are held at the same time. Of strangers: enrolments, whose key is in the body; everybody else is known, by a
+ * signature over the headers, before anything is read (authenticate.ts). Of clients: uploads until they are counted.
+ */
+export const STRANGERS_HELD = 256 * JSON_LIMIT
+export const CLIENTS_HELD = 256 * 2 ** 20
 /** How long the open round may be remembered between two looks at the store. */
 const FRESH_MS = 250
 
@@ -25,12 +32,15 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   const { store, aggregation, clock, task, pollSeconds } = coordinator
   const app = new Hono({ strict: false })
   const authenticate = createAuthenticator(store, task)
+  const strangers = bodyRoom(STRANGERS_HELD)
+  const clients = bodyRoom(CLIENTS_HELD)
   const metrics = createMetrics(coordinator)
 
   app.use(async (c, next) => {
     const started = performance.now()
     await next()
     c.header('x-content-type-options', 'nosniff')
+    nameVersion(c)
     metrics.answered(c.req.method, c.req.path, c.res.status, performance.now() - started)
   })
   app.onError((error) => {
@@ -47,6 +57,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     return refusalResponse(new Refusal('internal'))
   })
   app.notFound(() => refusalResponse(new Refusal('not-found')))
+  app.use(spokenVersion('the coordinator'))
 
   let seen: { readonly at: number; readonly round: StoredRound | undefined; readonly task: Task } | undefined
   const current = async () => {
@@ -57,7 +68,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     const manifest = open === undefined ? undefined : await coordinator.manifest(open.manifest)
     const state = control === 'running' ? (manifest === undefined ? 'waiting' : 'open') : control
     const answer: Task = {
-      protocol: 'pretext-federation/1',
+      protocol: PROTOCOL,
       task,
       name: coordinator.name,
       aggregation: aggregation.terms,
@@ -75,12 +86,25 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     seen = { at: now, round: open, task: answer }
     return seen
   }
-  const signed = (c: Context, body: Uint8Array) => ({
+  const headOf = (c: Context) => ({
     authorization: c.req.header('authorization'),
+    bodySha256: c.req.header(BODY_HEADER),
     method: c.req.method,
     path: pathOf(c.req.url),
-    body,
   })
+  /** A client's request: who sent it, by its headers, and then its body. */
+  const fromClient = async <T>(
+    c: Context,
+    { largest, type }: { readonly largest: number; readonly type: string },
+    act: (who: Authenticated, body: Uint8Array) => Promise<T>,
+  ): Promise<T> => {
+    const who = await authenticate(headOf(c), clock.now())
+    return clients(c.req.raw, largest, async () => {
+      const body = await readBody(c.req.raw, largest, type)
+      isSigned(body, who)
+      return act(who, body)
+    })
+  }
   const roundOf = async (c: Context) => {
     const hash = c.req.param('manifest') ?? ''
     const manifest = /^[0-9a-f]{64}$/.test(hash) ? await coordinator.manifest(hash) : undefined
@@ -113,17 +137,23 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   })
 
   app.post('/v1/clients', async (c) => {
-    const body = await readBody(c.req.raw, JSON_LIMIT, 'application/json')
-    const { token, publicKey } = parseBody(body, EnrolmentSchema)
-    const key = fromBase64Url(publicKey)
-    if (key?.length !== 32) throw new Refusal('malformed', 'expected an Ed25519 public key of 32 bytes')
-    const now = clock.now()
-    const { client } = await authenticate(signed(c, body), now, key)
-    if (client !== clientIdOf(key)) throw new Refusal('unsigned')
-    const tokenHash = createHash('sha256').update(token).digest('hex')
-    const outcome = await store.enrol({ tokenHash, client, publicKey: key, at: now })
-    if (outcome === 'unknown-token') throw new Refusal('unknown-token')
-    return c.json({ client, task }, 201)
+    const head = headOf(c)
+    freshHead(head, clock.now())
+    return strangers(c.req.raw, JSON_LIMIT, async () => {
+      const body = await readBody(c.req.raw, JSON_LIMIT, 'application/json')
+      const { token, publicKey } = parseBody(body, EnrolmentSchema)
+      const key = fromBase64Url(publicKey)
+      if (key?.length !== 32) throw new Refusal('malformed', 'expected an Ed25519 public key of 32 bytes')
+      const now = clock.now()
+      const who = await authenticate(head, now, key)
+      isSigned(body, who)
+      const { client } = who
+      if (client !== clientIdOf(key)) throw new Refusal('unsigned')
+      const tokenHash = createHash('sha256').update(token).digest('hex')
+      const outcome = await store.enrol({ tokenHash, client, publicKey: key, at: now })
+      if (outcome === 'unknown-token') throw new Refusal('unknown-token')
+      return c.json({ client, task }, 201)
+    })
   })
 
   app.get('/v1/rounds/:manifest/state', async (c) => {
@@ -135,37 +165,43 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
 
   app.post('/v1/rounds/:manifest/seat', async (c) => {
     const { hash } = await roundOf(c)
-    const body = await readBody(c.req.raw, JSON_LIMIT, 'application/json')
-    const received = clock.now()
-    const { client, nonce } = await authenticate(signed(c, body), received)
-    await requireRunning()
-    if (!(await store.useNonce({ client, nonce, received }))) throw new Refusal('replayed')
-    const outcome = await store.takeSeat(hash, client, received)
-    if (outcome === 'no-seat-left') throw new Refusal('no-seat-left', undefined, retryAfter)
-    if (outcome === 'round-closed') throw new Refusal('round-closed')
-    return c.json({ manifest: hash, client })
+    return fromClient(c, { largest: JSON_LIMIT, type: 'application/json' }, async ({ client, nonce }) => {
+      const received = clock.now()
+      await requireRunning()
+      if (!(await store.useNonce({ client, nonce, received }))) throw new Refusal('replayed')
+      const outcome = await store.takeSeat(hash, client, received)
+      if (outcome === 'no-seat-left') throw new Refusal('no-seat-left', undefined, retryAfter)
+      if (outcome === 'round-closed') throw new Refusal('round-closed')
+      return c.json({ manifest: hash, client })
+    })
   })
 
   app.put('/v1/rounds/:manifest/vote', async (c) => {
     const { hash, manifest } = await roundOf(c)
-    const body = await readBody(c.req.raw, aggregation.largestUpload(manifest), aggregation.contentType)
-    const received = clock.now()
-    const { client, nonce, bodySha256 } = await authenticate(signed(c, body), received)
-    await requireRunning()
-    const vote = { manifest: hash, client, nonce, body, sha256: bodySha256, received }
-    const outcome = await checkedAtTheDoor(aggregation, vote, manifest)
-      .then(() => coordinator.votes.cast(vote))
-      .catch(async (error: unknown) => {
-        // Keys run out, but what was counted stays so: who asks again hears that it was.
-        const counted = isOutdated(error) ? await store.countedVote(hash, client) : undefined
-        if (counted?.sha256 !== bodySha256) throw error
-        if (!(await store.useNonce(vote))) throw new Refusal('replayed')
-        return { type: 'again' as const, ...counted }
-      })
-    if (outcome.type !== 'counted' && outcome.type !== 'again') throw new Refusal(outcome.type)
-    metrics.counted(outcome.type)
-    const receipt: Receipt = { manifest: hash, client, sha256: outcome.sha256, received: outcome.received }
-    return c.json(receipt)
+    const upload = { largest: aggregation.largestUpload(manifest), type: aggregation.contentType }
+    return fromClient(c, upload, async ({ client, nonce, bodySha256 }, body) => {
+      const received = clock.now()
+      await requireRunning()
+      const vote = { manifest: hash, client, nonce, body, sha256: bodySha256, received }
+      const outcome = await checkedAtTheDoor(aggregation, vote, manifest)
+        .then(() => coordinator.votes.cast(vote))
+        .catch(async (error: unknown) => {
+          // Keys run out, but what was counted stays so: who asks again hears that it was.
+          const counted = isOutdated(error) ? await store.countedVote(hash, client) : undefined
+          if (counted?.sha256 !== bodySha256) throw error
+          if (!(await store.useNonce(vote))) throw new Refusal('replayed')
+          return { type: 'again' as const, ...counted }
+        })
+      if (outcome.type !== 'counted' && outcome.type !== 'again') throw new Refusal(outcome.type)
+      metrics.counted(outcome.type)
+      const receipt: Receipt = {
+        manifest: hash,
+        client,
+        sha256: outcome.sha256,
+        received: outcome.received,
+      }
+      return c.json(receipt)
+    })
   })
 
   app.post('/v1/operator/:action', async (c) => {

@@ -2,6 +2,31 @@
 import { fromUtf8 } from '../protocol/bytes.ts'
 import { Refusal } from './refusal.ts'
 
+/** How much a request reserves: what it says that its body has, or the largest where it does not say. */
+function expectedSize({ headers }: Request, largest: number): number {
+  const said = Number(headers.get('content-length') ?? Number.NaN)
+  return said >= 0 && said <= largest ? said : largest
+}
+
+/**
+ * Room for the bodies that are held at the same time, in bytes; kept until the request is answered. Who comes when there is
+ * none is asked to come again. One body that is larger than all of it has it alone.
+ */
+export function bodyRoom(most: number) {
+  let held = 0
+  return async <T>(request: Request, largest: number, work: () => Promise<T>): Promise<T> => {
+    const size = expectedSize(request, largest)
+    if (held > 0 && held + size > most)
+      throw new Refusal('try-later', 'many requests are under way', { 'retry-after': '1' })
+    held += size
+    try {
+      return await work()
+    } finally {
+      held -= size
+    }
+  }
+}
+
 export async function readBody(request: Request, largest: number, contentType: string): Promise<Uint8Array> {
   const { headers } = request
   const type = (headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase()

@@ -13,6 +13,8 @@ export interface ListenOptions {
   readonly port: number
   /** Files in PEM. */
   readonly tls?: { readonly certificate: string; readonly key: string }
+  /** At the same time. */
+  readonly connections?: number
 }
 
 /** What is waited for on the way out. */
@@ -32,6 +34,11 @@ const LIMITS = {
   keepAliveTimeout: 15_000,
 }
 const DRAIN_MS = 4000
+/**
+ * Connections at the same time. Each can make this process hold its headers and what was read ahead of its body (under 100 kB),
+ * whoever it is; bodies are read for those who may send them (read-body.ts).
+ */
+export const MOST_CONNECTIONS = 2048
 
 export async function listen(
   app: Pick<Hono, 'fetch'>,
@@ -50,6 +57,9 @@ export async function listen(
           )
     started.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)))
   })
+  server.maxConnections = options.connections ?? MOST_CONNECTIONS
+  // Those who only keep a connection for later give way; whoever was not let in tries again.
+  server.on('drop', () => server.closeIdleConnections())
   const address = server.address() as AddressInfo
   const shownHost = host.includes(':') ? `[${host}]` : host
   return {

@@ -1,14 +1,16 @@
 // The helper's HTTP side (docs/protocol.md). Requests of the leader are signed by it, answers are signed for the request that
 // they answer; everybody else sees the sealing keys and whether the helper is there.
 import { createPublicKey, verify } from 'node:crypto'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import type { OnEvent } from '../../events.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { pathOf, refuseOtherMethods } from '../coordinator/app.ts'
-import { parseBody, readBody } from '../coordinator/read-body.ts'
+import { isSigned } from '../coordinator/authenticate.ts'
+import { bodyRoom, parseBody, readBody } from '../coordinator/read-body.ts'
 import { Refusal, refusalResponse } from '../coordinator/refusal.ts'
+import { nameVersion, spokenVersion } from '../coordinator/spoken-version.ts'
 import type { AggregatorIdentity } from '../protocol/aggregator.ts'
-import { sha256Hex, toBase64Url } from '../protocol/bytes.ts'
+import { toBase64Url } from '../protocol/bytes.ts'
 import { ReleaseRequestSchema } from '../protocol/messages.ts'
 import { helperOpenApiDocument } from '../protocol/openapi.ts'
 import {
@@ -27,6 +29,8 @@ import type { HelperRounds } from './helper-rounds.ts'
 
 const LARGEST_MANIFEST = 1 << 20
 const LARGEST_JSON = 4096
+/** Bodies of the leader that are held at the same time, until they are answered. */
+const LEADER_HELD = 2 ** 29
 
 export interface HelperAppOptions {
   readonly rounds: HelperRounds
@@ -43,6 +47,7 @@ export function helperApp(options: HelperAppOptions): Hono {
   const { clock = systemClock } = options
   const app = new Hono({ strict: false })
   const refusalOf = leaderOnly(options.leader, clock)
+  const room = bodyRoom(LEADER_HELD)
 
   const answered = (error: unknown): Response => {
     if (error instanceof Refusal) return refusalResponse(error)
@@ -61,6 +66,31 @@ export function helperApp(options: HelperAppOptions): Hono {
     return new Response(bytes, { status: response.status, headers })
   }
 
+  /** What was signed, by whoever; `protocol` is what that one speaks. */
+  const headOf = (c: Context, protocol?: string) => {
+    const header = c.req.header('authorization') ?? ''
+    const bodySha256 = c.req.header(BODY_HEADER) ?? ''
+    const authorization = parseAuthorization(header)
+    if (authorization === undefined || !/^[0-9a-f]{64}$/.test(bodySha256)) return undefined
+    const { time, nonce } = authorization
+    const parts = { task: options.name, method: c.req.method, path: pathOf(c.req.url), time, nonce }
+    const signed = signedBytes(protocol === undefined ? parts : { ...parts, protocol }, bodySha256)
+    return { authorization, bodySha256, asked: { authorization: header, signed } }
+  }
+  app.use(async (c, next) => {
+    await next()
+    nameVersion(c)
+  })
+  // Signed for the request as a leader of that version signed it, and so for none of this version: it is believed at once
+  // there, and stands in for nothing here.
+  app.use(
+    spokenVersion('the helper', async (refusal, c, spoken) => {
+      const head = headOf(c, spoken)
+      const response = refusalResponse(refusal)
+      return head === undefined ? response : signedAnswer(head.asked, response)
+    }),
+  )
+
   /** One operation of the leader: checks who asks, reads, answers, signs. */
   const operation = (
     path: string,
@@ -72,13 +102,9 @@ export function helperApp(options: HelperAppOptions): Hono {
       const hash = c.req.param('manifest') ?? ''
       const number = c.req.param('number') ?? '0'
       if (!/^[0-9a-f]{64}$/.test(hash) || !/^(0|[1-9]\d{0,8})$/.test(number)) throw new Refusal('not-found')
-      const header = c.req.header('authorization') ?? ''
-      const bodySha256 = c.req.header(BODY_HEADER) ?? ''
-      const authorization = parseAuthorization(header)
-      if (authorization === undefined || !/^[0-9a-f]{64}$/.test(bodySha256)) throw new Refusal('unsigned')
-      const { time, nonce } = authorization
-      const parts = { task: options.name, method: 'PUT', path: pathOf(c.req.url), time, nonce }
-      const asked = { authorization: header, signed: signedBytes(parts, bodySha256) }
+      const head = headOf(c)
+      if (head === undefined) throw new Refusal('unsigned')
+      const { asked, authorization, bodySha256 } = head
       // Nothing is read, or looked up, for anybody else. A stranger's refusal is signed, so that a leader that is not known
       // here hears why at once. That of a request that a network doubled, or spoiled, is not: it would stand in for the
       // answer to the leader's own.
@@ -91,9 +117,11 @@ export function helperApp(options: HelperAppOptions): Hono {
       } catch (error) {
         return signedAnswer(asked, answered(error))
       }
-      const body = await readBody(c.req.raw, most, contentType)
-      if (sha256Hex(body) !== bodySha256) throw new Refusal('malformed', 'another body was signed')
-      return signedAnswer(asked, await act(hash, body, Number(number)).then(done, answered))
+      return room(c.req.raw, most, async () => {
+        const body = await readBody(c.req.raw, most, contentType)
+        isSigned(body, { bodySha256 })
+        return signedAnswer(asked, await act(hash, body, Number(number)).then(done, answered))
+      })
     })
 
   operation(
@@ -148,6 +176,9 @@ const done = (bytes: Uint8Array | undefined): Response =>
     },
   })
 
+/** Requests of the leader within ten minutes; an honest one makes a few in a second. */
+const NONCES_HELD = 100_000
+
 /** Why a request is not the leader's, fresh, or one that has not come before; undefined where it is all of this. */
 function leaderOnly({ signing }: AggregatorIdentity, clock: Clock) {
   const leader = clientIdOf(signing)
@@ -164,6 +195,7 @@ function leaderOnly({ signing }: AggregatorIdentity, clock: Clock) {
       used.delete(old)
     }
     if (used.has(nonce)) return new Refusal('replayed')
+    if (used.size >= NONCES_HELD) return new Refusal('try-later', 'too many requests')
     used.set(nonce, now)
     return undefined
   }

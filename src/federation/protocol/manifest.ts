@@ -6,7 +6,7 @@ import type { NoiseOfEach } from '../../privacy/two-parties.ts'
 import { fromUtf8, sha256Hex, utf8 } from './bytes.ts'
 
 /** First line of everything that is signed, and the `protocol` of every document. */
-export const PROTOCOL = 'pretext-federation/1'
+export const PROTOCOL = 'pretext-federation/2'
 
 const positive = z.int().check(z.positive())
 export const Sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/))
@@ -144,6 +144,13 @@ export function parseManifest(bytes: Uint8Array, hash?: string): Manifest {
   const result = ManifestSchema.safeParse(parsed)
   if (!result.success) {
     const at = result.error.issues[0]?.path.join('.') ?? ''
+    const { protocol } = (parsed ?? {}) as { readonly protocol?: unknown }
+    if (at === 'protocol' && typeof protocol === 'string' && /^pretext-federation\/\d{1,6}$/.test(protocol)) {
+      throw new PretextError(`${expected} of ${PROTOCOL}, got one of ${protocol}`, {
+        code: 'data',
+        hint: 'end the run with the version of pretext that began the round, or start a new run',
+      })
+    }
     throw broken(`${expected} of ${PROTOCOL}, got one whose ${at === '' ? 'form' : at} is not`)
   }
   return checkedManifest(result.data)

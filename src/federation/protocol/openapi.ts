@@ -3,7 +3,7 @@ import * as z from 'zod/mini'
 import { VERSION } from '../../version.ts'
 import { KeysSchema, SealingKeysSchema } from './aggregator.ts'
 import { OfferedEmbedderSchema } from './embedder-files.ts'
-import { ManifestSchema } from './manifest.ts'
+import { ManifestSchema, PROTOCOL } from './manifest.ts'
 import {
   EnrolledSchema,
   EnrolmentSchema,
@@ -16,6 +16,7 @@ import {
   SeatSchema,
   TaskSchema,
 } from './messages.ts'
+import { namesVersion, PROTOCOL_HEADER } from './version.ts'
 
 const SCHEMAS = {
   Task: TaskSchema,
@@ -69,6 +70,8 @@ const SIGNATURE = {
   description: 'Pretext client=...,time=...,nonce=...,signature=... (docs/protocol.md)',
 }
 const SIGNED = ['unsigned', 'expired', 'replayed'] as const
+/** Of a request that names another version. */
+const SPOKEN = ['malformed'] as const
 const BODY = ['malformed', 'too-large', 'wrong-type'] as const
 const manifest = parameter('manifest', 'sha256 of the round’s manifest')
 
@@ -81,6 +84,27 @@ function schemasOf(all: Readonly<Record<string, z.core.$ZodType>>): Record<strin
   )
 }
 
+const bodyAhead = {
+  ...parameter('pretext-body', 'sha256 of the body, in hex: the signature is looked at before the body'),
+  in: 'header',
+}
+
+/** With the header that every request of these paths has. */
+function versioned<T extends Readonly<Record<string, object>>>(paths: T): T {
+  const version = {
+    ...parameter(PROTOCOL_HEADER, 'The version that is spoken; answers name theirs', {
+      type: 'string',
+      const: PROTOCOL,
+    }),
+    in: 'header',
+  }
+  const all = Object.entries(paths).map(([path, item]) => [
+    path,
+    namesVersion(path) ? { parameters: [version], ...item } : item,
+  ])
+  return Object.fromEntries(all) as T
+}
+
 /** What the leader asks of the helper; docs/openapi-helper.json is this. */
 export function helperOpenApiDocument() {
   const asked = (operationId: string, description: string, rest: object, ...codes: RefusalCode[]) => ({
@@ -91,16 +115,12 @@ export function helperOpenApiDocument() {
       ...rest,
       responses: {
         ...ok('Done, now or before; signed in the header pretext-signature', bytes),
-        ...refusals(...BODY, ...SIGNED, ...codes),
+        ...refusals(...BODY, ...SIGNED, 'try-later', ...codes),
       },
     },
   })
-  const ahead = {
-    ...parameter('pretext-body', 'sha256 of the body, in hex: the signature is looked at before the body'),
-    in: 'header',
-  }
   const body = (content: object) => ({
-    parameters: [manifest, ahead],
+    parameters: [manifest, bodyAhead],
     requestBody: { required: true, ...content },
   })
   const object = { content: { 'application/json': { schema: { type: 'object' } } } }
@@ -112,11 +132,11 @@ export function helperOpenApiDocument() {
       version: VERSION,
       description: 'The second server of two-server mode, as its leader sees it: docs/protocol.md.',
     },
-    paths: {
+    paths: versioned({
       '/v1/keys': {
         get: {
           operationId: 'helperKeys',
-          responses: { ...ok('Its sealing keys', json('SealingKeys')), ...refusals() },
+          responses: { ...ok('Its sealing keys', json('SealingKeys')), ...refusals(...SPOKEN) },
         },
       },
       '/v1/rounds/{manifest}': asked(
@@ -128,7 +148,7 @@ export function helperOpenApiDocument() {
       '/v1/rounds/{manifest}/jobs/{number}': asked(
         'job',
         'Reports of a closed round, with the leader’s half of their verification',
-        { ...body(bytes), parameters: [manifest, number, ahead] },
+        { ...body(bytes), parameters: [manifest, number, bodyAhead] },
         'not-found',
         'other-job',
         'round-closed',
@@ -144,7 +164,7 @@ export function helperOpenApiDocument() {
         'round-closed',
       ),
       '/v1/rounds/{manifest}/refused': asked('refuse', 'The round is forgotten', body(object)),
-    },
+    }),
     components: {
       schemas: schemasOf({
         Manifest: ManifestSchema,
@@ -165,11 +185,11 @@ export function openApiDocument() {
       version: VERSION,
       description: 'Coordinator of a federation. Meanings, signatures and byte formats: docs/protocol.md.',
     },
-    paths: {
+    paths: versioned({
       '/v1/task': {
         get: {
           operationId: 'task',
-          responses: { ...ok('What one takes part in', json('Task')), ...refusals() },
+          responses: { ...ok('What one takes part in', json('Task')), ...refusals(...SPOKEN) },
         },
       },
       '/v1/blobs/{sha256}': {
@@ -190,7 +210,7 @@ export function openApiDocument() {
           description: 'Two-server mode: what votes are sealed to, signed by each aggregator',
           responses: {
             ...ok('The sealing keys of both', json('Keys')),
-            ...refusals('not-found', 'try-later'),
+            ...refusals(...SPOKEN, 'not-found', 'try-later'),
           },
         },
       },
@@ -198,10 +218,11 @@ export function openApiDocument() {
         post: {
           operationId: 'enrol',
           security: [{ signature: [] }],
+          parameters: [bodyAhead],
           requestBody: { required: true, ...json('Enrolment') },
           responses: {
             '201': { description: 'Enrolled, now or before', ...json('Enrolled') },
-            ...refusals(...BODY, 'unsigned', 'expired', 'unknown-token'),
+            ...refusals(...BODY, 'unsigned', 'expired', 'unknown-token', 'try-later'),
           },
         },
       },
@@ -209,7 +230,10 @@ export function openApiDocument() {
         get: {
           operationId: 'roundState',
           parameters: [manifest],
-          responses: { ...ok('How the round stands', json('RoundState')), ...refusals('not-found') },
+          responses: {
+            ...ok('How the round stands', json('RoundState')),
+            ...refusals(...SPOKEN, 'not-found'),
+          },
         },
       },
       '/v1/rounds/{manifest}/seat': {
@@ -217,7 +241,7 @@ export function openApiDocument() {
           operationId: 'takeSeat',
           description: 'Needed before voting where the manifest limits the seats. Body: {}',
           security: [{ signature: [] }],
-          parameters: [manifest],
+          parameters: [manifest, bodyAhead],
           requestBody: { required: true, content: { 'application/json': { schema: { type: 'object' } } } },
           responses: {
             ...ok('The client may vote', json('Seat')),
@@ -231,7 +255,7 @@ export function openApiDocument() {
           description:
             'One counted vote for each client and round; the same bytes again give the same receipt. In two-server mode the body is a report, of type application/vnd.pretext.report',
           security: [{ signature: [] }],
-          parameters: [manifest],
+          parameters: [manifest, bodyAhead],
           requestBody: { required: true, ...bytes },
           responses: {
             ...ok('The vote is durable', json('Receipt')),
@@ -280,7 +304,7 @@ export function openApiDocument() {
           responses: { ...ok('The file', bytes), ...refusals('not-found') },
         },
       },
-    },
+    }),
     components: {
       schemas: schemasOf(SCHEMAS),
       securitySchemes: {

@@ -17,6 +17,8 @@ export interface SignedParts {
   readonly body: Uint8Array
   readonly time: number
   readonly nonce: string
+  /** The version that whoever signed speaks; by default the one that is spoken here. */
+  readonly protocol?: string
 }
 
 export interface Authorization {
@@ -36,8 +38,8 @@ export function signedBytes(
   parts: HashedParts & { readonly body?: Uint8Array },
   bodySha256: string = sha256Hex(parts.body as Uint8Array),
 ): Uint8Array {
-  const { task, method, path, time, nonce } = parts
-  return utf8([PROTOCOL, task, method, path, bodySha256, time, nonce].join('\n'))
+  const { protocol = PROTOCOL, task, method, path, time, nonce } = parts
+  return utf8([protocol, task, method, path, bodySha256, time, nonce].join('\n'))
 }
 
 /** A client is named by its key. */
@@ -87,7 +89,7 @@ export function helperName(identity: string): string {
   return sha256Hex(utf8(identity)).slice(0, 32)
 }
 
-/** Header of a request to the helper: the sha256 of its body, in hex. So nothing is read that the leader did not sign. */
+/** Header of every signed request: the sha256 of its body, in hex. So no body is read for who did not sign it. */
 export const BODY_HEADER = 'pretext-body'
 
 /** Header of an answer of the helper: its signature over `answerBytes`. */

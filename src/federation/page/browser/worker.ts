@@ -8,9 +8,11 @@ import {
   PretextError,
   parseManifest,
   type Receipt,
+  systemClock,
   type Task,
   TaskSchema,
 } from '../../client/browser.ts'
+import { connect, systemJitter } from '../../client/connection.ts'
 import type { FromWorker, Kept, ToWorker } from './messages.ts'
 
 const tell = (message: FromWorker) => postMessage(message)
@@ -39,12 +41,17 @@ addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
 
 /** What one would take part in, and what was kept; sends nothing of one's own. */
 async function look(server: string): Promise<void> {
-  const task = await ask(`${server}/v1/task`, async (response) => TaskSchema.safeParse(await response.json()))
+  const connection = connect({ server, fetch, clock: systemClock, jitter: systemJitter, patienceMs: 0 })
+  const answer = await connection.call({ method: 'GET', path: '/v1/task' })
+  const task = answer.ok ? taskIn(answer.bytes) : undefined
+  if (task === undefined) {
+    throw new PretextError('the coordinator does not answer as expected', {
+      code: 'federation',
+      hint: 'check your network, and load the page again',
+    })
+  }
   const open = task.round?.manifest
-  const manifest =
-    open === undefined
-      ? undefined
-      : parseManifest(new Uint8Array(await (await fetch(`${server}/v1/blobs/${open}`)).arrayBuffer()), open)
+  const manifest = open === undefined ? undefined : parseManifest(await connection.blob(open), open)
   const state = await openBrowserState()
   try {
     tell({ type: 'looked', task, manifest, kept: await keptIn(state, task.task) })
@@ -53,18 +60,12 @@ async function look(server: string): Promise<void> {
   }
 }
 
-async function ask(
-  address: string,
-  read: (response: Response) => Promise<{ success: true; data: Task } | { success: false }>,
-): Promise<Task> {
-  const answer = await fetch(address)
-    .then(read)
-    .catch(() => undefined)
-  if (answer?.success === true) return answer.data
-  throw new PretextError('the coordinator does not answer as expected', {
-    code: 'federation',
-    hint: 'check your network, and load the page again',
-  })
+function taskIn(bytes: Uint8Array): Task | undefined {
+  try {
+    return TaskSchema.parse(JSON.parse(new TextDecoder().decode(bytes)))
+  } catch {
+    return undefined
+  }
 }
 
 async function takePart(wanted: Extract<ToWorker, { type: 'start' }>): Promise<void> {
