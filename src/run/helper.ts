@@ -25,6 +25,8 @@ import { planNoise } from './noise.ts'
 import { pageEmbedder } from './page-embedder.ts'
 import { helperFolder, noiseOfServers, openVerifiers, otherIdentity } from './two-server.ts'
 
+const TIDY_MS = 3_600_000
+
 export interface OpenHelper extends Listening {
   readonly identity: AggregatorIdentity
 }
@@ -71,6 +73,9 @@ export async function openHelper(
         ledger: join(folder, 'ledger.jsonl'),
         terms: helperTerms(loaded),
       })
+      // A leader that left for good shows no further round.
+      await rounds.tidy()
+      const tidying = setInterval(() => void rounds.tidy().catch(() => {}), TIDY_MS).unref()
       const { onEvent } = options
       const name = helperName(identity.text)
       const app = helperApp({ rounds, keys, leader, name, ...(onEvent === undefined ? {} : { onEvent }) })
@@ -90,6 +95,7 @@ export async function openHelper(
         identity,
         url: listening.url,
         async close() {
+          clearInterval(tidying)
           await listening.close()
           await close()
           await unlock()

@@ -41,6 +41,8 @@ export interface HelperRounds {
   job(hash: string, number: number, body: Uint8Array): Promise<Uint8Array>
   release(hash: string, sums: { readonly count: number; readonly checksum: string }): Promise<Uint8Array>
   refuse(hash: string): Promise<void>
+  /** Forgets what its leader left; also done with each round that is shown. */
+  tidy(): Promise<void>
   /** Resolves when nothing is under way. */
   idle(): Promise<void>
 }
@@ -48,8 +50,21 @@ export interface HelperRounds {
 /** Reports in a job. */
 const LARGEST_JOB = 1024
 
+const DAY_MS = 86_400_000
 /** A round that its leader left is forgotten so long after its deadline: no share lies about for ever. */
-const ABANDONED_MS = 7 * 86_400_000
+const ABANDONED_MS = 7 * DAY_MS
+/** Whatever deadline a leader names, it counts as no later than this after the round was shown. */
+const LONGEST_ROUND_MS = 31 * DAY_MS
+
+/**
+ * What a leader that begins rounds and leaves them can make this process keep. One that keeps to the protocol has one round at a
+ * time, and a few more where it died between showing a round and opening it: the oldest give way, and nobody is kept out.
+ */
+export const MOST_OPEN = 4
+/** Jobs of a round: each keeps a share of the sum of its reports. */
+export const MOST_JOBS = 1024
+/** Refused rounds that are remembered, by name alone. */
+export const MOST_REFUSED = 1000
 
 export function helperRounds(options: HelperRoundsOptions): HelperRounds {
   const { store, keys, leader, agreed, verifiers } = options
@@ -59,13 +74,14 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
   const roundOf = async (hash: string) => {
     const round = await store.round(hash)
     if (round === undefined) throw new Refusal('not-found')
+    if (round.state === 'refused') throw new Refusal('round-closed')
     return { state: round.state, manifest: parseManifest(round.document, hash) }
   }
 
   const forgetAbandoned = async (): Promise<void> => {
-    for (const { manifest, document } of await store.openRounds())
-      if (parseManifest(document).deadline + ABANDONED_MS < clock.now())
-        await store.endRound(manifest, 'refused')
+    for (const manifest of await store.abandoned(clock.now() - ABANDONED_MS, MOST_OPEN))
+      await store.endRound(manifest, 'refused')
+    await store.forgetRefused(MOST_REFUSED)
   }
 
   /** The results of a round that is not over, put together. */
@@ -81,6 +97,8 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
       if (before.sha256 !== sha256) throw new Refusal('other-job')
       return before.answer
     }
+    if ((await store.jobCount(hash)) >= MOST_JOBS)
+      throw new Refusal('too-large', `expected at most ${MOST_JOBS} jobs of a round`)
     const vdaf = voteVdaf(manifest)
     const items = decodeItems(manifest, body)
     const named = items.map(
@@ -122,8 +140,12 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
       const manifest = readManifest(document, hash)
       const difference = disagreement(manifest, agreed)
       if (difference !== undefined) throw new Refusal('other-terms', difference)
-      await oneAtATime(forgetAbandoned)
-      await store.addRound(hash, document, clock.now())
+      await oneAtATime(async () => {
+        const at = clock.now()
+        const deadline = Math.min(manifest.deadline, at + LONGEST_ROUND_MS)
+        await store.addRound({ manifest: hash, document, deadline, at })
+        await forgetAbandoned()
+      })
     },
     async largestJob(hash) {
       const { manifest } = await roundOf(hash)
@@ -132,8 +154,7 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
     job: (hash, number, body) => oneAtATime(() => answer(hash, number, body)),
     release: (hash, sums) =>
       oneAtATime(async () => {
-        const { state, manifest } = await roundOf(hash)
-        if (state === 'refused') throw new Refusal('round-closed')
+        const { manifest } = await roundOf(hash)
         try {
           const released = await releaseShare({
             file: join(options.releases, `${hash}.json`),
@@ -167,6 +188,7 @@ export function helperRounds(options: HelperRoundsOptions): HelperRounds {
     refuse: (hash) =>
       // One that was never shown is forgotten already.
       oneAtATime(() => store.endRound(hash, 'refused')),
+    tidy: () => oneAtATime(forgetAbandoned),
     idle: () => oneAtATime(async () => {}),
   }
 }

@@ -15,6 +15,7 @@ const MIGRATIONS = [
         PRIMARY KEY (manifest, report), UNIQUE (manifest, client))`,
     ],
   },
+  { version: 2, statements: ['ALTER TABLE rounds ADD COLUMN deadline BIGINT NOT NULL DEFAULT 0'] },
 ]
 
 export type HelperPhase = 'open' | 'released' | 'refused'
@@ -39,18 +40,26 @@ export interface SeenReport {
 }
 
 export interface HelperStore {
-  addRound(manifest: string, document: Uint8Array, at: number): Promise<void>
+  addRound(round: {
+    readonly manifest: string
+    readonly document: Uint8Array
+    readonly deadline: number
+    readonly at: number
+  }): Promise<void>
   round(manifest: string): Promise<HelperRound | undefined>
   rounds(): Promise<readonly { readonly manifest: string; readonly state: HelperPhase }[]>
-  /** Manifests of the rounds that are not over. */
-  openRounds(): Promise<readonly { readonly manifest: string; readonly document: Uint8Array }[]>
+  /** Rounds that are not over, but for the newest `keep` of those whose deadline is not before `time`. */
+  abandoned(time: number, keep: number): Promise<readonly string[]>
+  /** Forgets that there were refused rounds, but for the newest `keep`. */
+  forgetRefused(keep: number): Promise<void>
+  jobCount(manifest: string): Promise<number>
   job(manifest: string, number: number): Promise<Pick<AnsweredJob, 'sha256' | 'answer'> | undefined>
   /** Which of these ids and clients were seen in the round. */
   seen(manifest: string, reports: readonly SeenReport[]): Promise<ReadonlySet<string>>
   /** The job's outcome, its share and the reports that it looked into: all or nothing. Throws if a report was seen before. */
   putJob(manifest: string, job: AnsweredJob, seen: readonly SeenReport[]): Promise<void>
   results(manifest: string): Promise<JobResult[]>
-  /** Ends a round and forgets its shares; one that has ended stays as it is. */
+  /** Ends a round and forgets its shares, and the document of a refused one; one that has ended stays as it is. */
   endRound(manifest: string, state: 'released' | 'refused'): Promise<void>
   close(): Promise<void>
 }
@@ -58,11 +67,11 @@ export interface HelperStore {
 export async function helperStore(database: SqlDatabase): Promise<HelperStore> {
   await migrate(database, MIGRATIONS)
   return {
-    async addRound(manifest, document, at) {
+    async addRound({ manifest, document, deadline, at }) {
       await database.write([
         {
-          sql: "INSERT INTO rounds VALUES (?, ?, 'open', ?) ON CONFLICT DO NOTHING",
-          args: [manifest, document, at],
+          sql: "INSERT INTO rounds VALUES (?, ?, 'open', ?, ?) ON CONFLICT DO NOTHING",
+          args: [manifest, document, at, deadline],
         },
       ])
     },
@@ -76,9 +85,26 @@ export async function helperStore(database: SqlDatabase): Promise<HelperStore> {
       const rows = await database.read('SELECT manifest, state FROM rounds ORDER BY seen DESC LIMIT 100')
       return rows.map((row) => ({ manifest: String(row.manifest), state: row.state as HelperPhase }))
     },
-    async openRounds() {
-      const rows = await database.read("SELECT manifest, document FROM rounds WHERE state = 'open'")
-      return rows.map((row) => ({ manifest: String(row.manifest), document: bytesOf(row.document) }))
+    async abandoned(time, keep) {
+      const rows = await database.read(
+        `SELECT manifest FROM rounds WHERE state = 'open' AND manifest NOT IN (SELECT manifest FROM rounds
+          WHERE state = 'open' AND deadline >= ? ORDER BY seen DESC, rowid DESC LIMIT ?)`,
+        [time, keep],
+      )
+      return rows.map((row) => String(row.manifest))
+    },
+    async forgetRefused(keep) {
+      await database.write([
+        {
+          sql: `DELETE FROM rounds WHERE state = 'refused' AND manifest NOT IN (SELECT manifest FROM rounds
+            WHERE state = 'refused' ORDER BY seen DESC, rowid DESC LIMIT ?)`,
+          args: [keep],
+        },
+      ])
+    },
+    async jobCount(manifest) {
+      const [row] = await database.read('SELECT COUNT(*) AS jobs FROM jobs WHERE manifest = ?', [manifest])
+      return Number(row?.jobs)
     },
     async job(manifest, number) {
       const [row] = await database.read('SELECT sha256, answer FROM jobs WHERE manifest = ? AND number = ?', [
@@ -122,6 +148,10 @@ export async function helperStore(database: SqlDatabase): Promise<HelperStore> {
     async endRound(manifest, state) {
       await database.write([
         { sql: "UPDATE rounds SET state = ? WHERE manifest = ? AND state = 'open'", args: [state, manifest] },
+        {
+          sql: "UPDATE rounds SET document = x'' WHERE manifest = ? AND state = 'refused'",
+          args: [manifest],
+        },
         { sql: 'DELETE FROM jobs WHERE manifest = ?', args: [manifest] },
         { sql: 'DELETE FROM reports WHERE manifest = ?', args: [manifest] },
       ])
