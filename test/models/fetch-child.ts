@@ -1,5 +1,5 @@
 // A process of its own for tests of two processes, of kill -9 and of a full disk: fetches the model of argv[2] (JSON) and
-// prints what came of it.
+// prints what came of it; what it notes on the way, at once and on stderr.
 import { PretextError } from '../../src/errors.ts'
 import type { ModelManifest } from '../../src/models/model.ts'
 import { resolveModel } from '../../src/models/store.ts'
@@ -12,7 +12,9 @@ const notes: string[] = []
 try {
   const model = await resolveModel(manifest, {
     onEvent: (event) => {
-      if (event.type === 'note') notes.push(event.message)
+      if (event.type !== 'note') return
+      notes.push(event.message)
+      console.error(event.message)
     },
   })
   console.log(JSON.stringify({ source: model.source, sha256: model.files[0]?.sha256, notes }))

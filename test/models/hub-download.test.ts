@@ -1,6 +1,6 @@
 // The Hub's file protocol: redirect, verification before and after, resume, refusals, and no Hub at all.
 import { randomFillSync } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -55,7 +55,9 @@ function download(
 const gets = (): Request[] => server.requests.filter((request) => request.method === 'GET')
 const storageGets = (): Request[] => gets().filter((request) => request.server === 'storage')
 const arrived = () => readFile(join(folder, 'sub', 'model.onnx'))
-const leftovers = () => existsSync(join(folder, 'sub', 'model.onnx.part'))
+const part = () => join(folder, 'sub', 'model.onnx.part')
+const leftovers = () => existsSync(part())
+const inPart = (bytes: number) => leftovers() && statSync(part()).size >= bytes
 
 /** Answers the first `times` requests for the content by `answer`. */
 function faultyContent(times: number, answer: (request: Request, response: ServerResponse) => void): void {
@@ -116,7 +118,7 @@ describe('a file that is there', () => {
 
 describe('a line that breaks', () => {
   it('is taken up where it broke: no byte is asked for twice', async () => {
-    faultyContent(1, (request, response) => sendAndBreak(request, response, content, 300_000))
+    faultyContent(1, (request, response) => sendAndBreak(request, response, content, 300_000, inPart))
     expect(await download()).toEqual({ ok: true })
     expect((await arrived()).equals(content)).toBe(true)
     expect(storageGets().map((request) => request.range)).toEqual([undefined, 'bytes=300000-'])
@@ -124,7 +126,7 @@ describe('a line that breaks', () => {
 
   it('is taken up by a later call, from the part that the first one left', async () => {
     faultyContent(99, (request, response) =>
-      sendAndBreak(request, response, content, request.range ? 0 : 400_000),
+      sendAndBreak(request, response, content, request.range ? 0 : 400_000, inPart),
     )
     expect(await download()).toMatchObject({
       ok: false,
@@ -143,7 +145,7 @@ describe('a line that breaks', () => {
   it('starts again where the server ignores ranges', async () => {
     let calls = 0
     faultyContent(2, (request, response) => {
-      if (calls++ === 0) sendAndBreak(request, response, content, 300_000)
+      if (calls++ === 0) sendAndBreak(request, response, content, 300_000, inPart)
       else sendContent({ ...request, range: undefined }, response, content)
     })
     expect(await download()).toEqual({ ok: true })
@@ -155,7 +157,7 @@ describe('a line that breaks', () => {
       response.writeHead(200, { 'content-length': content.length })
       response.write(content.subarray(0, 100_000))
     })
-    expect(await download({}, {}, { stallMs: 300 })).toEqual({ ok: true })
+    expect(await download({}, {}, { stallMs: 1000 })).toEqual({ ok: true })
     expect(storageGets()[1]?.range).toBe('bytes=100000-')
   })
 
@@ -167,7 +169,7 @@ describe('a line that breaks', () => {
         server.fault = (request, response) => {
           const count = request.server === 'storage' ? left.shift() : undefined
           if (count === undefined) return false
-          sendAndBreak(request, response, content, count)
+          sendAndBreak(request, response, content, count, inPart)
           return true
         }
         expect(await download()).toEqual({ ok: true })
@@ -181,7 +183,12 @@ describe('a line that breaks', () => {
     const controller = new AbortController()
     faultyContent(1, (_, response) => {
       response.writeHead(200, { 'content-length': content.length })
-      response.write(content.subarray(0, 100_000), () => setTimeout(() => controller.abort(), 50))
+      response.write(content.subarray(0, 100_000))
+      const look = setInterval(() => {
+        if (!inPart(1)) return
+        clearInterval(look)
+        controller.abort()
+      }, 5)
     })
     await expect(download({ signal: controller.signal })).rejects.toThrow(/abort/i)
     expect(leftovers()).toBe(true)

@@ -97,20 +97,24 @@ export function sendContent(request: Request, response: ServerResponse, content:
   response.end(request.method === 'HEAD' ? undefined : content.subarray(start))
 }
 
-/** Announces everything, sends `count` bytes of it and cuts the line. */
+/** Announces everything, sends `count` bytes of it and cuts the line once they `arrived`: so many of the whole are there. */
 export function sendAndBreak(
   request: Request,
   response: ServerResponse,
   content: Buffer,
   count: number,
+  arrived: (bytes: number) => boolean,
 ): void {
   const start = rangeOf(request)
+  const end = start + count
   const range = { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` }
   response.writeHead(start > 0 ? 206 : 200, {
     'content-length': content.length - start,
     ...(start > 0 ? range : {}),
   })
-  response.write(content.subarray(start, start + count), () => setTimeout(() => response.destroy(), 20))
+  const wait = () =>
+    setTimeout(() => (end >= content.length || arrived(end) ? response.destroy() : wait()), 20)
+  response.write(content.subarray(start, end), wait)
 }
 
 export function rangeOf(request: Request): number {

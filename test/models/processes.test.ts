@@ -47,7 +47,11 @@ afterEach(async () => {
 const target = (name: string) => join(folder, 'models', 'big', name)
 
 /** `limit`: the largest file that the process may write, in blocks of 512 or 1024 bytes. */
-function start(limit?: number): { process: ChildProcess; output: Promise<Record<string, unknown>> } {
+function start(limit?: number): {
+  process: ChildProcess
+  output: Promise<Record<string, unknown>>
+  noted: () => string
+} {
   const command = `${limit === undefined ? '' : `ulimit -f ${limit}; `}exec "$0" --import tsx "$@"`
   const process_ = spawn('sh', ['-c', command, process.execPath, child, JSON.stringify(manifest)], {
     env: { PATH: process.env.PATH, PRETEXT_CACHE: folder, HF_ENDPOINT: server.endpoint },
@@ -71,7 +75,7 @@ function start(limit?: number): { process: ChildProcess; output: Promise<Record<
   })
   // A killed process has no output; only who waits for it minds.
   output.catch(() => {})
-  return { process: process_, output }
+  return { process: process_, output, noted: () => stderr }
 }
 
 /** Sends half, then waits for `go` before the rest. */
@@ -102,8 +106,7 @@ describe('two processes', () => {
     const first = start()
     await until(async () => (await partBytes()) > 0)
     const second = start()
-    // Long enough for it to find the lock taken; if it is slower, the test is weaker, not wrong.
-    await sleep(2500)
+    await until(() => second.noted().includes('waiting for it'))
     go()
     const sha256 = sha256Of(content)
     expect(await first.output).toEqual({ source: 'hub', sha256, notes: [] })
