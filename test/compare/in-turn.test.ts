@@ -25,6 +25,8 @@ describe('inTurn', () => {
         if (!results.has(part)) {
           begun.push(part)
           await sleep(30)
+          // The first waits for a second, which another worker has to begin.
+          while (begun.length < 2) await sleep(1)
           results.set(part, `${part} by ${id}`)
         }
         inside.delete(part)
@@ -42,8 +44,11 @@ describe('inTurn', () => {
     const place = await folder()
     const unlock = await takeLock(place, 'a-1')
     const order: string[] = []
-    setTimeout(() => void unlock(), 200)
-    await inTurn(parts, { folder: place, name }, async (part) => order.push(part))
+    await inTurn(parts, { folder: place, name }, async (part) => {
+      order.push(part)
+      // Only now, and after a while: it has to wait.
+      if (part === 'c') setTimeout(() => void unlock(), 200)
+    })
     expect(order).toEqual(['a/2', 'b/1', 'b/2', 'c', 'a/1'])
   })
 
