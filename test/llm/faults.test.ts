@@ -45,12 +45,16 @@ function fakeTime() {
   }
 }
 
-async function open(provider: 'openai' | 'huggingface', changes: Partial<LanguageModelConfig> = {}) {
+async function open(
+  provider: 'openai' | 'huggingface',
+  changes: Partial<LanguageModelConfig> = {},
+  fetch = globalThis.fetch,
+) {
   const time = fakeTime()
   const events: PretextEvent[] = []
   const { model } = await createLanguageModel(
     { provider, model: 'small', baseUrl: server.baseUrl, ...changes },
-    { env: { OPENAI_API_KEY: KEY, HF_TOKEN: KEY }, time, onEvent: (event) => events.push(event) },
+    { env: { OPENAI_API_KEY: KEY, HF_TOKEN: KEY }, time, fetch, onEvent: (event) => events.push(event) },
   )
   return { model, time, events }
 }
@@ -85,7 +89,10 @@ describe.each(['openai', 'huggingface'] as const)('%s', (provider) => {
     ['no answer', hangs],
     ['an answer that stops half-way', stallsInTheBody],
   ])('tries again after %s within timeoutSeconds', async (_name, fault) => {
-    const { model, events } = await open(provider, { timeoutSeconds: 0.2 })
+    // The limit is for the fault: who answers has all the time that it needs.
+    const limited: typeof fetch = (url, init) =>
+      fetch(url, server.faults.length > 0 ? init : { ...init, signal: null })
+    const { model, events } = await open(provider, { timeoutSeconds: 0.2 }, limited)
     server.faults.push(fault)
     expect((await model.complete(request())).text).not.toBe('')
     expect(server.seen).toHaveLength(2)
