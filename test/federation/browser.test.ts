@@ -298,12 +298,13 @@ describe.skipIf(!found)(
           `(async () => {
           const { openBrowserState } = await import('${served.url}/join/assets/sdk.js')
           const gaussian = { type: 'gaussian', noiseMultiplier: 2 }
+          const policy = { epsilon: 100, delta: 1e-5, adjacency: 'add-remove' }
           ${body}
         })()`,
         )
       await inPage(
         page,
-        `globalThis.state = await openBrowserState()
+        `globalThis.state = await openBrowserState(policy)
        await state.storage.set('vote-1', 'first')
        await state.storage.set('vote-1', 'second')
        await Promise.all([1, 2, 3].map(() => state.ledger.charge('task', 'round-1', gaussian)))
@@ -311,7 +312,9 @@ describe.skipIf(!found)(
       )
       const less = `{ type: 'gaussian', noiseMultiplier: 1 }`
       const refused = `state.ledger.charge('task', 'round-1', ${less}).then(() => 'charged', (error) => error.message)`
-      expect(await inPage(page, `return ${refused}`)).toBe('this round was charged with other noise before')
+      expect(await inPage(page, `return ${refused}`)).toBe(
+        'release round-1 of run task was charged with other noise',
+      )
       const other = await context.newPage()
       await other.goto(`${served.url}/join`)
       await other

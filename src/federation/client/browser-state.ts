@@ -1,14 +1,19 @@
 // A client's state in a browser: IndexedDB of the page's origin, one tab at a time. Each change is one transaction with
-// strict durability, so that what was set is there after a crash; the charge of a release is added once, by its key.
+// strict durability, so that what was set is there after a crash. The ledger is one of `privacy`: line by line what Node keeps
+// in a file, and what it pays for and refuses is decided by the same code.
 import { PretextError } from '../../errors.ts'
 import type { MechanismEvent } from '../../privacy/events.ts'
-import type { ClientLedger, ClientStorage } from './state.ts'
+import { chargeOf, chargesIn, payment } from '../../privacy/ledger-charges.ts'
+import { type ChargeEntry, entriesIn, entryBehind, type LedgerEntry } from '../../privacy/ledger-entries.ts'
+import { type ClientLedger, type ClientStorage, type LedgerPolicy, ownTerms } from './state.ts'
 
 export interface BrowserState {
   readonly storage: ClientStorage
   readonly ledger: ClientLedger
   /** All charges, oldest first. */
-  charges(): Promise<readonly Charge[]>
+  charges(): Promise<readonly ChargeEntry[]>
+  /** The ledger as files, for "pretext ledger": `text` as NAME.jsonl, `head` as NAME.jsonl.head. */
+  ledgerFiles(): Promise<{ readonly text: string; readonly head: string }>
   /** Names of everything in `storage`. */
   names(): Promise<readonly string[]>
   close(): void
@@ -16,7 +21,8 @@ export interface BrowserState {
   forget(): Promise<void>
 }
 
-export interface Charge {
+/** A charge as version 1 of this database kept it. */
+interface OldCharge {
   readonly task: string
   readonly release: string
   readonly mechanism: MechanismEvent
@@ -25,6 +31,9 @@ export interface Charge {
 }
 
 const NAME = 'pretext-client'
+const VERSION = 2
+/** In errors, in the place of a file. */
+const LEDGER = 'the ledger of this browser'
 const LOCK_WAIT_MS = 2000
 
 export interface BrowserStateOptions {
@@ -35,8 +44,11 @@ export interface BrowserStateOptions {
   readonly now?: () => number
 }
 
-/** Throws PretextError `locked` where another tab has it open. */
-export async function openBrowserState(options: BrowserStateOptions = {}): Promise<BrowserState> {
+/** Throws PretextError `locked` where another tab has it open. Without a policy it can be looked at, and nothing charged. */
+export async function openBrowserState(
+  policy?: LedgerPolicy,
+  options: BrowserStateOptions = {},
+): Promise<BrowserState> {
   const { name = NAME, indexedDB = globalThis.indexedDB, now = Date.now } = options
   const locks = 'locks' in options ? options.locks : globalThis.navigator.locks
   const release = await takeTabLock(locks, name)
@@ -50,16 +62,22 @@ export async function openBrowserState(options: BrowserStateOptions = {}): Promi
 
   const read = <T>(store: Store, ask: (objects: IDBObjectStore) => IDBRequest<T>): Promise<T> =>
     answered(ask(database.transaction(store, 'readonly').objectStore(store)))
-  const change = (store: Store, act: (objects: IDBObjectStore) => void): Promise<void> =>
+  const change = (
+    store: Store,
+    act: (objects: IDBObjectStore, undone: (why: unknown) => void) => void,
+  ): Promise<void> =>
     new Promise((resolve, reject) => {
       const transaction = database.transaction(store, 'readwrite', { durability: 'strict' })
       transaction.oncomplete = () => resolve()
       transaction.onabort = () => reject(notKept(transaction.error))
-      act(transaction.objectStore(store))
+      act(transaction.objectStore(store), (why) => {
+        reject(why)
+        transaction.abort()
+      })
     })
 
-  const charges = async (): Promise<readonly Charge[]> =>
-    (await read<Charge[]>('charges', (objects) => objects.getAll())).sort((a, b) => a.at - b.at)
+  const lines = () => read<string[]>('ledger', (objects) => objects.getAll())
+  const entries = async (): Promise<readonly LedgerEntry[]> => entriesIn(LEDGER, await lines())
   const close = () => {
     database.close()
     release()
@@ -70,22 +88,34 @@ export async function openBrowserState(options: BrowserStateOptions = {}): Promi
       set: (key, value) => change('values', (objects) => objects.put(value, key)),
     },
     ledger: {
-      charged: async () => (await charges()).map(({ mechanism }) => mechanism),
-      has: async (task, release) =>
-        (await read('charges', (objects) => objects.getKey([task, release]))) !== undefined,
-      async charge(task, release, mechanism) {
-        await change('charges', (objects) => {
-          const known = objects.getKey([task, release])
+      charged: async () => chargesIn(await entries()).map(({ mechanism }) => mechanism),
+      has: async (task, name) => chargeOf(await entries(), { run: task, release: name }) !== undefined,
+      charge: (task, name, mechanism, against) =>
+        change('ledger', (objects, undone) => {
+          const known = objects.getAll() as IDBRequest<string[]>
           known.onsuccess = () => {
-            if (known.result === undefined)
-              objects.add({ task, release, mechanism, at: now() } satisfies Charge)
+            try {
+              if (policy === undefined) throw noPolicy()
+              const view = against === undefined ? {} : { against }
+              const asked = { run: task, release: name, mechanism, ...view }
+              const before = entriesIn(LEDGER, known.result)
+              const { entry, repeated } = payment(LEDGER, before, ownTerms(policy), asked, new Date(now()))
+              if (!repeated) objects.add(JSON.stringify(entry), entry.number)
+            } catch (error) {
+              undone(error)
+            }
           }
-        })
-        const kept = await read<Charge>('charges', (objects) => objects.get([task, release]))
-        if (JSON.stringify(kept.mechanism) !== JSON.stringify(mechanism)) throw otherNoise()
-      },
+        }),
     },
-    charges,
+    charges: async () => chargesIn(await entries()),
+    async ledgerFiles() {
+      const all = await entries()
+      const last = all.at(-1)
+      return {
+        text: all.map((entry) => `${JSON.stringify(entry)}\n`).join(''),
+        head: last === undefined ? '' : `${JSON.stringify({ number: last.number, hash: last.hash })}\n`,
+      }
+    },
     names: async () => (await read('values', (objects) => objects.getAllKeys())).map(String),
     close,
     async forget() {
@@ -96,15 +126,34 @@ export async function openBrowserState(options: BrowserStateOptions = {}): Promi
   }
 }
 
-type Store = 'values' | 'charges'
+type Store = 'values' | 'ledger'
 
 async function opened(indexedDB: IDBFactory, name: string): Promise<IDBDatabase> {
-  const request = indexedDB.open(name, 1)
-  request.onupgradeneeded = () => {
-    request.result.createObjectStore('values')
-    request.result.createObjectStore('charges', { keyPath: ['task', 'release'] })
+  const request = indexedDB.open(name, VERSION)
+  request.onupgradeneeded = ({ oldVersion }) => {
+    const database = request.result
+    if (oldVersion === 0) database.createObjectStore('values')
+    const ledger = database.createObjectStore('ledger')
+    if (oldVersion === 1 && request.transaction !== null)
+      keepOldCharges(database, request.transaction, ledger)
   }
   return answered(request)
+}
+
+/** What was spent stays spent. Version 1 did not say under which adjacency; configs have add-remove by default. */
+function keepOldCharges(database: IDBDatabase, transaction: IDBTransaction, ledger: IDBObjectStore): void {
+  const old = transaction.objectStore('charges').getAll() as IDBRequest<OldCharge[]>
+  old.onsuccess = () => {
+    const entries: ChargeEntry[] = []
+    for (const { task, release, mechanism, at } of old.result.sort((a, b) => a.at - b.at)) {
+      const charge = { type: 'charge', run: task, release, mechanism } as const
+      const own = { dataset: 'own-texts', unit: 'client', adjacency: 'add-remove' } as const
+      const entry = entryBehind(entries, { ...charge, ...own }, new Date(at))
+      ledger.add(JSON.stringify(entry), entry.number)
+      entries.push(entry)
+    }
+    database.deleteObjectStore('charges')
+  }
 }
 
 function answered<T>(request: IDBRequest<T>): Promise<T> {
@@ -124,10 +173,10 @@ function notKept(error: DOMException | null): PretextError {
   )
 }
 
-function otherNoise(): PretextError {
-  return new PretextError('this round was charged with other noise before', {
-    code: 'ledger',
-    hint: 'nothing of it was sent; ask the operator why the same round has two guarantees',
+function noPolicy(): PretextError {
+  return new PretextError('expected a policy to charge a release under, got none', {
+    code: 'usage',
+    hint: 'open the state with the policy of its owner: openBrowserState(policy)',
   })
 }
 

@@ -6,8 +6,7 @@ import { readIfThere, storageError, writeDurable } from '../../durable.ts'
 import { PretextError } from '../../errors.ts'
 import { takeLock } from '../../lock.ts'
 import { charge, chargeOf, chargesIn, readLedger } from '../../privacy/ledger.ts'
-import type { ClientPolicy } from './policy.ts'
-import type { ClientLedger, ClientStorage } from './state.ts'
+import { type ClientLedger, type ClientStorage, type LedgerPolicy, ownTerms } from './state.ts'
 
 export interface StateFolder {
   readonly storage: ClientStorage
@@ -16,12 +15,9 @@ export interface StateFolder {
   release(): Promise<void>
 }
 
-/** Name of the client's own texts in its own ledger. */
-const OWN_TEXTS = 'own-texts'
-
 export async function openStateFolder(
   folder: string,
-  policy: Pick<ClientPolicy, 'adjacency' | 'epsilon' | 'delta'>,
+  policy: LedgerPolicy,
   options: { readonly lockWaitMs?: number } = {},
 ): Promise<StateFolder> {
   try {
@@ -40,8 +36,7 @@ export async function openStateFolder(
     return join(folder, `${name}.json`)
   }
   const ledgerFile = join(folder, 'ledger.jsonl')
-  const { adjacency, epsilon, delta } = policy
-  const terms = { dataset: OWN_TEXTS, unit: 'client', adjacency, budget: { epsilon, delta } } as const
+  const terms = ownTerms(policy)
   return {
     storage: {
       async get(name) {

@@ -1,11 +1,13 @@
 // What a client keeps: its identity, its unfinished vote and its ledger. Injected, because a browser keeps them elsewhere
 // than Node does; whatever keeps them, a value that was set is there after a crash.
 import type { MechanismEvent } from '../../privacy/events.ts'
+import type { LedgerTerms } from '../../privacy/ledger-charges.ts'
 import type { Against } from '../../privacy/two-parties.ts'
 import type { SealingKeys } from '../protocol/aggregator.ts'
 import { fromBase64Url, sha256Hex, toBase64Url, utf8 } from '../protocol/bytes.ts'
 import type { Receipt } from '../protocol/messages.ts'
 import { type ClientIdentity, clientIdentity } from './identity.ts'
+import type { ClientPolicy } from './policy.ts'
 
 /** Small values by name. `set` returns once the value is durable, and replaces the old one in one step. */
 export interface ClientStorage {
@@ -20,6 +22,13 @@ export interface ClientLedger {
   has(task: string, release: string): Promise<boolean>
   /** Durable before it returns; the same release again is not charged again. */
   charge(task: string, release: string, mechanism: MechanismEvent, against?: Against): Promise<void>
+}
+
+/** What a client's ledger holds its owner's policy to, wherever it is kept: the same entries, refusals and words. */
+export type LedgerPolicy = Pick<ClientPolicy, 'adjacency' | 'epsilon' | 'delta'>
+
+export function ownTerms({ adjacency, epsilon, delta }: LedgerPolicy): LedgerTerms {
+  return { dataset: 'own-texts', unit: 'client', adjacency, budget: { epsilon, delta } }
 }
 
 /** The identity for a task, made when it is first asked for: tasks cannot be linked by it. */

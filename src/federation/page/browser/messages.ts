@@ -1,6 +1,6 @@
 // What the page and its worker tell each other. Texts go to the worker of the same page and no further.
 import type {
-  Charge,
+  ChargeEntry,
   ClientEvent,
   ClientPolicy,
   Manifest,
@@ -25,7 +25,7 @@ export type ToWorker =
 /** What this browser has kept. */
 export interface Kept {
   readonly enrolled: boolean
-  readonly charges: readonly Charge[]
+  readonly charges: readonly ChargeEntry[]
   readonly receipts: readonly Receipt[]
   /** Votes that were made and have no receipt yet. */
   readonly unanswered: number

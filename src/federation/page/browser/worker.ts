@@ -72,7 +72,7 @@ async function takePart(wanted: Extract<ToWorker, { type: 'start' }>): Promise<v
   const { server, policy, own, token, device } = wanted
   stop = new AbortController()
   const { signal } = stop
-  const state = await openBrowserState()
+  const state = await openBrowserState(policy)
   let known: string | undefined
   try {
     const embedder = createBrowserEmbedder(await fetchEmbedder(server), {
