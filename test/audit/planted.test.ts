@@ -71,10 +71,11 @@ describe('the honest path', () => {
     ['three rounds', { rounds: 3, noiseMultiplier: 2 }],
     ['three rounds, substitution', { rounds: 3, noiseMultiplier: 2, adjacency: 'substitution' }],
   ])('stays below its claim and near what it should show: %s', async (_, options) => {
-    const result = await audit(options)
+    // With so many samples; with 200,000 the last one is below a limit of these once in 2,000 runs.
+    const result = await audit({ samples: 500_000, ...options })
     expect(['pass', 'below-floor']).toContain(result.verdict)
     expect(result.epsilon?.bound).toBeLessThan(result.claim.epsilon)
-    // One honest run in a hundred is below the floor; one in a million below this.
+    // One honest run in a hundred is below the floor; one in a million below this, and fewer below the limit of mu.
     expect(result.epsilon?.bound).toBeGreaterThan(result.floor - 1.5 * (result.typical - result.floor))
     expect(result.mu?.bound).toBeLessThan(result.claim.mu)
     expect(result.mu?.bound).toBeGreaterThan(0.8 * result.claim.mu)
@@ -133,7 +134,9 @@ describe('planted faults', () => {
       const second = addNoise(votes, ...rest)
       return { ...first, steps: first.steps.map((value, i) => (value + (second.steps[i] as number)) / 2) }
     }
-    const result = await audit({ rounds: 2, path: { ...deployedPath, addNoise: redrawn } })
+    // mu is 1.63 here: it is shown to be above 1.5 but for one run in 10^9.
+    const path = { ...deployedPath, addNoise: redrawn }
+    const result = await audit({ rounds: 2, samples: 500_000, path })
     expect(result.verdict).toBe('above-claim')
     expect(result.mu?.bound).toBeGreaterThan(1.5)
   })

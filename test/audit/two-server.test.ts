@@ -55,7 +55,8 @@ describe('two parties that add their noise', () => {
   })
 
   it('show outsiders less: the noise of both', async () => {
-    const result = await audit('outsiders')
+    // So many samples for a mu that is this small: with 200,000 it is below the limit once in 300 runs.
+    const result = await audit('outsiders', undefined, { samples: 1_000_000 })
     expect(['pass', 'below-floor']).toContain(result.verdict)
     expect(result.mu?.bound).toBeLessThan(result.claim.mu / Math.SQRT2)
     expect(result.mu?.bound).toBeGreaterThan((0.8 * result.claim.mu) / Math.SQRT2)
@@ -76,7 +77,7 @@ describe('a helper that adds no noise', () => {
   const parties = { ...deployedParties, helper: helping(0) }
 
   it('harms nobody outside: the leader’s noise keeps the claim', async () => {
-    const result = await audit('outsiders', parties)
+    const result = await audit('outsiders', parties, { samples: 500_000 })
     expect(result.verdict).toBe('pass')
     expect(result.mu?.bound).toBeLessThan(result.claim.mu)
     expect(result.mu?.bound).toBeGreaterThan(0.8 * result.claim.mu)
