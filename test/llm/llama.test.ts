@@ -16,7 +16,7 @@ let file: Pick<LlamaOptions, 'modelPath' | 'sha256'>
 beforeAll(async () => {
   const given = process.env.PRETEXT_TEST_LLM
   const options = given === undefined ? {} : { path: given }
-  const [gguf] = (await resolveModel('SmolLM2-135M-Instruct-Q4_1', options)).files
+  const [gguf] = (await resolveModel('SmolLM2-135M-Instruct-Q8_0', options)).files
   file = { modelPath: gguf?.absolutePath ?? '', sha256: gguf?.sha256 ?? '' }
 })
 
@@ -33,7 +33,7 @@ describe('llama, more', () => {
   afterAll(() => model?.dispose())
 
   it('is named by its file and its sha256', () => {
-    expect(model.id).toBe('llama:SmolLM2-135M-Instruct.Q4_1.gguf@sha256:b179c9523d0e6a0f')
+    expect(model.id).toBe('llama:SmolLM2-135M-Instruct.Q8_0.gguf@sha256:4a197789e71f16d2')
   })
 
   it('speaks the chat template of the model', async () => {
@@ -134,7 +134,7 @@ describe('llama, more', () => {
     const running = other.complete(request({ maxTokens: 8, stop: [] }))
     const waiting = other.complete(request({ maxTokens: 8, stop: [], seed: 2 }))
     const refused = expect(waiting).rejects.toThrow('the language model was disposed')
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setImmediate(resolve))
     await other.dispose()
     expect((await running).completionTokens).toBe(8)
     await refused

@@ -174,21 +174,20 @@ describe('the language model', () => {
         baseUrl: started.baseUrl,
         apiKeyEnv: 'TEST_KEY',
         patienceMinutes: 0.05,
-        timeoutSeconds: 1,
         ...more,
       }
     })
   }
 
   it.each([
-    ['answers 429', answers(429, 'slow down'), /429/],
-    ['answers 500', answers(500, 'oops'), /500/],
-    ['times out', hangs, /tim(ed|e) ?out|did not answer/i],
-    ['answers garbage', garbage, /sent an answer that is not JSON/],
-  ])('%s until patience ends: exit 8, sealed, --resume goes on', async (_, fault, message) => {
+    ['answers 429', answers(429, 'slow down'), /429/, {}],
+    ['answers 500', answers(500, 'oops'), /500/, {}],
+    ['times out', hangs, /tim(ed|e) ?out|did not answer/i, { timeoutSeconds: 2 }],
+    ['answers garbage', garbage, /sent an answer that is not JSON/, {}],
+  ])('%s until patience ends: exit 8, sealed, --resume goes on', async (_, fault, message, limit) => {
     const { code, stderr, out, folder, config } = await withServer((s) => {
       s.always = fault
-    })
+    }, limit)
     expect(code).toBe(8)
     expect(stderr).toMatch(message)
     expect(stderr).toMatch(/--resume|check llm\.baseUrl/)

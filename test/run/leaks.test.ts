@@ -181,14 +181,14 @@ describe('Node reports', () => {
     const reports = join(folder, 'reports')
     await mkdir(reports)
     // Writes a report on a signal, as an operator would, then dies of an error that nobody catches.
-    const crash = `import { existsSync } from 'node:fs'
+    const crash = `import { existsSync, readdirSync } from 'node:fs'
+let asked = false
 const timer = setInterval(() => {
   if (!existsSync(${JSON.stringify(join(out, 'rounds/0001/release.json'))})) return
-  clearInterval(timer)
-  process.kill(process.pid, 'SIGUSR2')
-  setTimeout(() => { throw new Error('forced') }, 300)
+  if (!asked) process.kill(process.pid, 'SIGUSR2')
+  asked = true
+  if (readdirSync(${JSON.stringify(reports)}).length > 0) throw new Error('forced')
 }, 5)
-timer.unref()
 `
     await writeFile(join(folder, 'crash.mjs'), crash)
     const options = [
