@@ -78,17 +78,27 @@ export function addNoise(
   const { candidates, bound } = votes
   if (mechanism.type === 'exact') {
     if (!votes.simulation) throw new Error('votes of private texts are never released without noise')
-    return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })
+    return brand({ steps: Array.from(exactSums(votes), cut), gridSteps: bound.steps, sigma: 0 })
   }
   const before = noiseBefore(votes)
   const sigma = sigmaOfEach(mechanism.noiseMultiplier, sensitivityFactor, bound, before?.each ?? 'full')
   const noise = Array.from({ length: candidates }, () => roundedGaussian(sigma, random))
   const sums = exactSums(votes)
   return brand({
-    steps: before?.plus(noise) ?? noise.map((z, i) => Number(z + (sums[i] as bigint))),
+    steps: before?.plus(noise) ?? noise.map((z, i) => cut(z + (sums[i] as bigint))),
     gridSteps: bound.steps,
     sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before?.sigma ?? 0),
   })
+}
+
+const LARGEST = BigInt(Number.MAX_SAFE_INTEGER)
+
+/**
+ * With its noise in, what is beyond a safe integer is cut, as it is between two servers: a release that could not be read back
+ * would be drawn again under its charge, and that it failed would tell of the sum each time.
+ */
+function cut(value: bigint): number {
+  return Number(value > LARGEST ? LARGEST : value < -LARGEST ? -LARGEST : value)
 }
 
 type Unbranded = Omit<NoisyHistogram, typeof noisy>

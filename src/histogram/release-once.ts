@@ -14,7 +14,6 @@ import {
   type Charge,
   charge,
   chargeOf,
-  chargesIn,
   commit,
   commitOf,
   type LedgerTerms,
@@ -84,13 +83,13 @@ export async function releaseOnce(options: OneRelease): Promise<string> {
   return bytes
 }
 
-/** A released file must be the one that a charge of the ledger was spent on, byte for byte. */
+/** A released file must be the one that its charge was spent on, byte for byte; not one that another charge paid for. */
 async function checkPaid(options: OneRelease, released: string): Promise<void> {
   const entries = await readLedger(options.ledger)
   const cited = citedBy(options, released)
   if (cited === undefined) throw noRelease(options.file)
-  const paid = chargesIn(entries).find((entry) => entry.hash === cited)
-  if (paid === undefined) {
+  const paid = chargeOf(entries, options.charge)
+  if (paid === undefined || paid.hash !== cited) {
     throw new PretextError(`${options.file}: no entry of ${options.ledger} paid for this release`, {
       code: 'ledger',
       hint: 'restore the ledger that the run was started with',

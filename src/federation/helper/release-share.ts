@@ -54,6 +54,7 @@ export async function releaseShare(
   const { manifest, hash, count, checksum, terms } = options
   const { noiseMultiplier } = manifest.noise
   const each = noiseOfEach(manifest)
+  const vdaf = voteVdaf(manifest)
   const text = await releaseOnce({
     file: options.file,
     ledger: options.ledger,
@@ -65,11 +66,10 @@ export async function releaseShare(
       mechanism: { type: 'gaussian', noiseMultiplier: multiplierOfEach(noiseMultiplier, each) },
       ...(each === 'half' ? { against: 'operators' } : {}),
     },
-    parse,
+    parse: (written) => parse(vdaf, written),
     async prepare() {
       const factor = sensitivityFactor(terms.adjacency, 'non-negative')
       const sigma = sigmaOfEach(noiseMultiplier, factor, voteBound(voteOptionsOf(manifest)), each)
-      const vdaf = voteVdaf(manifest)
       const share = await options.share()
       const random = options.random ?? systemRandom()
       return ({ entry, repeated }) => {
@@ -87,10 +87,7 @@ export async function releaseShare(
       }
     },
   })
-  const file = parse(text)
-  const bytes = fromBase64Url(file.share)
-  if (bytes === undefined) throw new RangeError('expected a share in base64url')
-  return { ...file, bytes }
+  return parse(vdaf, text)
 }
 
 /** A share with a draw of its own for each candidate; the audit measures it. */
@@ -104,4 +101,9 @@ export function withNoise(
   return vdaf.addIntegers(share, noise)
 }
 
-const parse = (text: string): ShareFile => ShareFile.parse(JSON.parse(text))
+/** Throws where this is not a whole file, or has no share of this round's sum: such a one is never released. */
+function parse(vdaf: MultihotVdaf, text: string): ShareFile & { readonly bytes: Uint8Array } {
+  const file = ShareFile.parse(JSON.parse(text))
+  const bytes = vdaf.aggregate([fromBase64Url(file.share) ?? new Uint8Array(0)])
+  return { ...file, bytes }
+}
