@@ -50,7 +50,14 @@ def iid_prior(layout: Layout, std: float) -> Prior:
     return Prior(torch.zeros(1, tensors), torch.full((1, tensors), float(std)))
 
 
-class LayoutTest(unittest.TestCase):
+class Seeded(unittest.TestCase):
+    """Each test has its own draws, the same alone and among the others."""
+
+    def setUp(self):
+        torch.manual_seed(0)
+
+
+class LayoutTest(Seeded):
     def test_there_and_back_is_the_same_bits_for_any_shapes(self):
         for hidden, layers, kv, rank in ((64, 4, 64, 8), (64, 4, 16, 8), (96, 3, 32, 4), (576, 2, 192, 8), (128, 1, 128, 1)):
             layout = layout_for(hidden, layers, kv, rank)
@@ -71,7 +78,7 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(code.numel() * 64, layout.numel)
 
 
-class CodecTest(unittest.TestCase):
+class CodecTest(Seeded):
     def test_a_code_has_one_64th_of_the_numbers(self):
         for name in ("autoencoder", "pca", "random-projection"):
             codec = make(name, SMALL, iid_prior(SMALL, 1e-3), 0, CPU)
@@ -130,7 +137,7 @@ class CodecTest(unittest.TestCase):
             self.assertLess(float(code.abs().max()), 1e-5, name)
 
 
-class MessageTest(unittest.TestCase):
+class MessageTest(Seeded):
     def test_no_message_is_longer_than_its_bound_whatever_the_encoder_does(self):
         codec = AutoEncoder(SMALL, iid_prior(SMALL, 1e-3), 0, CPU)
         with torch.no_grad():
@@ -259,7 +266,7 @@ class OrderTest(unittest.TestCase):
         check_orders({**self.ASKED, "noiseMultiplier": 0, "decode": "per_client"}, False)
 
 
-class PriorTest(unittest.TestCase):
+class PriorTest(Seeded):
     def test_statistics_are_means_and_deviations_of_each_tensor_and_epoch(self):
         increments = [torch.randn(SMALL.numel), 3 * torch.randn(SMALL.numel) + 1]
         prior = prior_of(statistics_of(SMALL, increments), SMALL)
@@ -309,7 +316,7 @@ class PriorTest(unittest.TestCase):
         self.assertTrue(bool((prior.scale() > 0).all()))
 
 
-class GateTest(unittest.TestCase):
+class GateTest(Seeded):
     def test_the_identity_is_informative_and_the_priors_mean_is_not(self):
         updates = [torch.randn(SMALL.numel) for _ in range(4)]
         told = reconstruction(Identity(SMALL), updates)
