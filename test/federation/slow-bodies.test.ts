@@ -189,13 +189,26 @@ describe('1,000 bodies at once that never end', () => {
         headers: size === undefined ? {} : { 'content-length': String(size) },
       })
     const never = new Promise<void>(() => {})
-    void room(of(600), 700, () => never)
+    void room(of(600), { largest: 700 }, () => never)
     // Without a size, or with one that is none, the largest counts.
-    await expect(room(of(undefined), 700, async () => 1)).rejects.toMatchObject({ code: 'try-later' })
-    await expect(room(of(Number.NaN), 700, async () => 1)).rejects.toMatchObject({ code: 'try-later' })
-    await expect(room(of(-500), 700, async () => 1)).rejects.toMatchObject({ code: 'try-later' })
-    expect(await room(of(400), 700, async () => 1)).toBe(1)
+    await expect(room(of(undefined), { largest: 700 }, async () => 1)).rejects.toMatchObject({
+      code: 'try-later',
+    })
+    await expect(room(of(Number.NaN), { largest: 700 }, async () => 1)).rejects.toMatchObject({
+      code: 'try-later',
+    })
+    await expect(room(of(-500), { largest: 700 }, async () => 1)).rejects.toMatchObject({ code: 'try-later' })
+    expect(await room(of(400), { largest: 700 }, async () => 1)).toBe(1)
     expect(CLIENTS_HELD).toBe(2 ** 28)
+
+    // One of them has a part of it, and others theirs.
+    const shared = bodyRoom(1000, 300)
+    const by = (sender: string) => ({ largest: 700, sender })
+    void shared(of(200), by('a'), () => never)
+    await expect(shared(of(200), by('a'), async () => 1)).rejects.toMatchObject({ code: 'try-later' })
+    expect(await shared(of(100), by('a'), async () => 1)).toBe(1)
+    expect(await shared(of(700), by('b'), async () => 1)).toBe(1)
+    expect(await shared(of(300), by('b'), async () => 1)).toBe(1)
 
     const { read, body } = slowBodies()
     const request = slow(one, 'PUT', vote, voteFor(1), body(10_000))

@@ -25,6 +25,8 @@ const JSON_LIMIT = 4096
  */
 export const STRANGERS_HELD = 256 * JSON_LIMIT
 export const CLIENTS_HELD = 256 * 2 ** 20
+/** A sixteenth for each, so that one of them keeps nobody out. */
+const CLIENT_HELD = CLIENTS_HELD / 16
 /** How long the open round may be remembered between two looks at the store. */
 const FRESH_MS = 250
 
@@ -33,7 +35,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   const app = new Hono({ strict: false })
   const authenticate = createAuthenticator(store, task)
   const strangers = bodyRoom(STRANGERS_HELD)
-  const clients = bodyRoom(CLIENTS_HELD)
+  const clients = bodyRoom(CLIENTS_HELD, CLIENT_HELD)
   const metrics = createMetrics(coordinator)
 
   app.use(async (c, next) => {
@@ -99,7 +101,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     act: (who: Authenticated, body: Uint8Array) => Promise<T>,
   ): Promise<T> => {
     const who = await authenticate(headOf(c), clock.now())
-    return clients(c.req.raw, largest, async () => {
+    return clients(c.req.raw, { largest, sender: who.client }, async () => {
       const body = await readBody(c.req.raw, largest, type)
       isSigned(body, who)
       return act(who, body)
@@ -139,7 +141,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   app.post('/v1/clients', async (c) => {
     const head = headOf(c)
     freshHead(head, clock.now())
-    return strangers(c.req.raw, JSON_LIMIT, async () => {
+    return strangers(c.req.raw, { largest: JSON_LIMIT }, async () => {
       const body = await readBody(c.req.raw, JSON_LIMIT, 'application/json')
       const { token, publicKey } = parseBody(body, EnrolmentSchema)
       const key = fromBase64Url(publicKey)

@@ -9,20 +9,31 @@ function expectedSize({ headers }: Request, largest: number): number {
 }
 
 /**
- * Room for the bodies that are held at the same time, in bytes; kept until the request is answered. Who comes when there is
- * none is asked to come again. One body that is larger than all of it has it alone.
+ * Room for the bodies that are held at the same time, in bytes, of all and of one sender; kept until the request is answered.
+ * Who comes when there is none is asked to come again. One body that is larger than all of it has it alone.
  */
-export function bodyRoom(most: number) {
-  let held = 0
-  return async <T>(request: Request, largest: number, work: () => Promise<T>): Promise<T> => {
+export function bodyRoom(most: number, mostOfOne = most) {
+  const held = new Map<string, number>()
+  let all = 0
+  const fits = (before: number, size: number, limit: number) => before === 0 || before + size <= limit
+  return async <T>(
+    request: Request,
+    { largest, sender = '' }: { readonly largest: number; readonly sender?: string },
+    work: () => Promise<T>,
+  ): Promise<T> => {
     const size = expectedSize(request, largest)
-    if (held > 0 && held + size > most)
+    const own = held.get(sender) ?? 0
+    if (!fits(all, size, most) || !fits(own, size, mostOfOne))
       throw new Refusal('try-later', 'many requests are under way', { 'retry-after': '1' })
-    held += size
+    all += size
+    held.set(sender, own + size)
     try {
       return await work()
     } finally {
-      held -= size
+      all -= size
+      const left = (held.get(sender) as number) - size
+      if (left > 0) held.set(sender, left)
+      else held.delete(sender)
     }
   }
 }

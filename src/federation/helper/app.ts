@@ -117,7 +117,7 @@ export function helperApp(options: HelperAppOptions): Hono {
       } catch (error) {
         return signedAnswer(asked, answered(error))
       }
-      return room(c.req.raw, most, async () => {
+      return room(c.req.raw, { largest: most }, async () => {
         const body = await readBody(c.req.raw, most, contentType)
         isSigned(body, { bodySha256 })
         return signedAnswer(asked, await act(hash, body, Number(number)).then(done, answered))
