@@ -1,7 +1,7 @@
 // DR-Encoder and ScaleOT on data/debian, small enough for a CPU: the tables of docs/results.md.
 //   npx tsx bench/dr-encoder-scaleot.ts [dr-encoder|scaleot] [--clients 200] [--width 64] [--layers 6] [--steps 250] [--out runs/two-systems]
 // Everything is kept in the folder and found again. On a GPU, from a real checkpoint:
-//   pretext train --from SmolLM2-135M-Instruct-Q4_1 --pretrain data/public/texts.jsonl --max-steps 1 --out smollm2
+//   pretext train --from SmolLM2-135M-Instruct-Q8_0 --pretrain data/public/texts.jsonl --max-steps 1 --out smollm2
 //   npx tsx bench/dr-encoder-scaleot.ts --start smollm2/model --clients 900 --device auto --rate 2e-4 --out runs/two-systems-135m
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'

@@ -11,7 +11,7 @@ import { type Arm, here, interleave, type Measured, python, report } from './int
 
 const [sizes = '1,16,64', count = '32', turns = '3', threads = '2'] = process.argv.slice(2)
 const tokens = Number(count)
-const [file] = (await resolveModel('SmolLM2-135M-Instruct-Q4_1')).files
+const [file] = (await resolveModel('SmolLM2-135M-Instruct-Q8_0')).files
 if (file === undefined) throw new Error('expected the model in the store')
 const modelPath = file.absolutePath
 const shared =

@@ -186,7 +186,7 @@ const Evolution = z.strictObject({
 
 const Llm = z.strictObject({
   provider: z.enum(['llama', 'openai', 'huggingface', 'scripted']).default('llama'),
-  model: z.string().default('SmolLM2-135M-Instruct-Q4_1'),
+  model: z.string().default('SmolLM2-135M-Instruct-Q8_0'),
   baseUrl: z
     .string()
     .optional()

@@ -7,12 +7,17 @@ import type {
   LlamaModel,
   Token,
 } from 'node-llama-cpp'
+import { type LockStep, lockStep } from './lock-step.ts'
 
 export interface Sequence {
   readonly model: LlamaModel
   /** Evaluates all of a prompt but its last token, or what is missing of it; returns that token. */
   begin(prompt: readonly Token[]): Promise<Token[]>
-  evaluate: LlamaContextSequence['evaluate']
+  /** The tokens after these, each in one step with those of all other sequences. */
+  evaluate(
+    tokens: Token[],
+    options: Parameters<LlamaContextSequence['evaluate']>[1],
+  ): AsyncGenerator<Token, void, undefined>
 }
 
 export interface SequencePool {
@@ -26,27 +31,37 @@ export interface SequencePool {
   close(): Promise<void>
 }
 
+/** A sequence and its number in llama.cpp, which one that takes its place gets too. */
+interface Place {
+  readonly number: number
+  sequence: LlamaContextSequence
+}
+
 interface Waiting {
   readonly tokens: Token[]
-  readonly start: (sequence: LlamaContextSequence) => void
+  readonly start: (place: Place) => void
   readonly refuse: (reason: Error) => void
 }
 
 export function sequencePool(context: LlamaContext, size: number): SequencePool {
-  const free = Array.from({ length: size }, () => context.getSequence())
+  const free: Place[] = Array.from({ length: size }, (_, number) => ({
+    number,
+    sequence: context.getSequence(),
+  }))
   const waiting: Waiting[] = []
   const working = new Set<Promise<unknown>>()
+  const steps = lockStep()
   let closed = false
   const closedError = () => new Error('the language model was disposed')
 
-  /** Of the free sequences, the one that shares the longest beginning with `tokens`. */
-  function take(tokens: Token[]): LlamaContextSequence {
-    const common = free.map((sequence) => sequence.compareContextTokens(tokens).firstDifferentIndex)
+  /** Of the free sequences, the one that shares the longest beginning with `tokens`, and the first one of several. */
+  function take(tokens: Token[]): Place {
+    const common = free.map(({ sequence }) => sequence.compareContextTokens(tokens).firstDifferentIndex)
     const best = common.indexOf(Math.max(...common))
-    return free.splice(best, 1)[0] as LlamaContextSequence
+    return free.splice(best, 1)[0] as Place
   }
 
-  function turn(tokens: Token[], signal: AbortSignal | undefined): Promise<LlamaContextSequence> {
+  function turn(tokens: Token[], signal: AbortSignal | undefined): Promise<Place> {
     if (free.length > 0) return Promise.resolve(take(tokens))
     return new Promise((resolve, reject) => {
       const stop = () => {
@@ -55,9 +70,9 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
       }
       const entry: Waiting = {
         tokens,
-        start(sequence) {
+        start(place) {
           signal?.removeEventListener('abort', stop)
-          resolve(sequence)
+          resolve(place)
         },
         refuse: reject,
       }
@@ -70,9 +85,10 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
    * Handed over at once, to the one of those who wait whose prompt the sequence holds most of already; who waits longest
    * comes first among equals.
    */
-  function giveBack(sequence: LlamaContextSequence): void {
-    free.push(sequence)
-    const held = waiting.map(({ tokens }) => sequence.compareContextTokens(tokens).firstDifferentIndex)
+  function giveBack(place: Place): void {
+    free.push(place)
+    free.sort((a, b) => a.number - b.number)
+    const held = waiting.map(({ tokens }) => place.sequence.compareContextTokens(tokens).firstDifferentIndex)
     const [next] = waiting.splice(held.indexOf(Math.max(...held)), 1)
     next?.start(take(next.tokens))
   }
@@ -82,17 +98,19 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
     signal: AbortSignal | undefined,
     work: (sequence: Sequence) => Promise<T>,
   ): Promise<T> {
-    let sequence = await turn([...tokens], signal)
+    const place = await turn([...tokens], signal)
+    steps.join(place.number)
     try {
       if (closed) throw closedError()
-      return await work(asSequence(sequence))
+      return await work(inStep(place, steps))
     } catch (error) {
       // What it holds is unknown after a failure: the next request gets a fresh one.
-      await sequence.dispose().catch(() => {})
-      if (!closed) sequence = context.getSequence()
+      await place.sequence.dispose().catch(() => {})
+      if (!closed) place.sequence = context.getSequence()
       throw error
     } finally {
-      giveBack(sequence)
+      steps.leave(place.number)
+      giveBack(place)
     }
   }
 
@@ -119,7 +137,7 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
 /** How many tokens of a sequence were a prompt and evaluated together; what it wrote came one at a time. */
 const prefilled = new WeakMap<LlamaContextSequence, number>()
 
-function asSequence(sequence: LlamaContextSequence): Sequence {
+function inStep({ sequence, number }: Place, steps: LockStep): Sequence {
   return {
     model: sequence.model,
     async begin(tokens) {
@@ -135,7 +153,13 @@ function asSequence(sequence: LlamaContextSequence): Sequence {
       prefilled.set(sequence, last)
       return tokens.slice(last)
     },
-    evaluate: (tokens, options) => sequence.evaluate(tokens, options),
+    async *evaluate(tokens, options) {
+      await steps.next(number)
+      for await (const token of sequence.evaluate(tokens, options)) {
+        yield token
+        await steps.next(number)
+      }
+    },
   }
 }
 

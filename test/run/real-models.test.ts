@@ -30,7 +30,7 @@ describe('embedded models', () => {
     expect(stderr).toMatch(/embedder all-MiniLM-L6-v2 on (cpu|webgpu|cuda): /)
     const report = JSON.parse(await readFile(join(out, 'report.json'), 'utf8'))
     expect(report.embedder).toMatchObject({ model: 'all-MiniLM-L6-v2', dim: 384 })
-    expect(report.llm.id).toMatch(/SmolLM2-135M-Instruct.*sha256:b179c952/)
+    expect(report.llm.id).toMatch(/SmolLM2-135M-Instruct.*sha256:0c1d3326/)
     expect(report.corpus.texts).toBe(8)
     // Held-out descriptions are nearer to texts about software than chance, and not equal to them.
     const { mean } = report.final.consentedToCorpus
