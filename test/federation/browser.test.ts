@@ -23,7 +23,7 @@ import { exactSums } from '../../src/histogram/exact-votes.ts'
 import { epsilonOf } from '../../src/privacy/accountant.ts'
 import type { MechanismEvent } from '../../src/privacy/events.ts'
 import { CANARY, leaksIn, sentence } from '../run/workspace.ts'
-import { CHROMIUM, FLAGS, findChromium } from './chromium.ts'
+import { CHROMIUM, FLAGS, findChromium, PATIENCE_MS } from './chromium.ts'
 import { exampleTerms, openedRound } from './example.ts'
 import { debianRows, offeredBy, pageCoordinator } from './page-coordinator.ts'
 
@@ -71,7 +71,7 @@ describe.skipIf(!found)(
       served = await pageCoordinator(folder, { assets, embedder: offeredBy(embedder, files, 128) })
       // A name that is not this machine's, for the page without TLS.
       const args = [...FLAGS, '--host-resolver-rules=MAP coordinator.test 127.0.0.1']
-      browser = await chromium.launch({ executablePath: CHROMIUM, args })
+      browser = await chromium.launch({ executablePath: CHROMIUM, args, timeout: PATIENCE_MS })
     })
     afterAll(async () => {
       await browser?.close()
@@ -83,6 +83,7 @@ describe.skipIf(!found)(
       options: Parameters<Browser['newContext']>[0] = {},
     ): Promise<[Page, BrowserContext]> {
       const context = await browser.newContext(options)
+      context.setDefaultTimeout(PATIENCE_MS)
       context.on('request', async (request) => {
         const body = request.postDataBuffer()?.toString('latin1') ?? ''
         const headers = JSON.stringify(await request.allHeaders().catch(() => request.headers()))
@@ -341,6 +342,7 @@ describe.skipIf(!found)(
 
     it('is under rules that let it talk to nobody else, and says so where there is no TLS', async () => {
       const context = await browser.newContext()
+      context.setDefaultTimeout(PATIENCE_MS)
       const page = await context.newPage()
       const response = await page.goto(`${served.url}/join`)
       expect(response?.headers()['content-security-policy']).toMatch(/^default-src 'none'; /)

@@ -13,4 +13,7 @@ export function findChromium(): boolean {
   return existsSync(CHROMIUM)
 }
 
+/** For a start and for each step on a page: the half minute of Playwright is short on a busy machine. */
+export const PATIENCE_MS = 150_000
+
 export const FLAGS = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu']

@@ -11,7 +11,7 @@ import { type Browser, chromium, type Page } from 'playwright-core'
 import { createEmbedder } from '../../src/embeddings/create.ts'
 import { buildPage } from '../../src/federation/page/build.mjs'
 import { type Manifest, parseManifest } from '../../src/federation/protocol/manifest.ts'
-import { CHROMIUM, FLAGS } from './chromium.ts'
+import { CHROMIUM, FLAGS, PATIENCE_MS } from './chromium.ts'
 import { SPOKEN } from './example.ts'
 import { writeJsonl } from './jsonl.ts'
 import { launcherAt, openNetwork, type Place } from './namespaces.ts'
@@ -138,9 +138,10 @@ export async function openTenClients(more: number) {
   /** Someone with a page, who has agreed and waits for a round. */
   async function openPage(n: number, url: string, token: string, epsilon: string): Promise<Page> {
     const executablePath = launcherAt(network.places[n] as Place, CHROMIUM, folder, `chromium-${n}`)
-    const browser = await chromium.launch({ executablePath, args: FLAGS })
+    const browser = await chromium.launch({ executablePath, args: FLAGS, timeout: PATIENCE_MS })
     browsers.push(browser)
     const page = await browser.newPage({ ignoreHTTPSErrors: true })
+    page.setDefaultTimeout(PATIENCE_MS)
     await page.goto(`${url}/join#token=${token}`)
     await page.locator('#who').waitFor()
     await page.getByLabel('A file with your texts').setInputFiles(join(folder, `client-${n}.txt`))
@@ -179,7 +180,7 @@ export async function openTenClients(more: number) {
       },
       llm: { provider: 'scripted', model: 'scripted' },
       generate: { texts: 20, minWords: 3 },
-      federation: { host, port: 0, tls, target: CLIENTS, roundMinutes: 1, pollSeconds: 1 },
+      federation: { host, port: 0, tls, target: CLIENTS, roundMinutes: 10, pollSeconds: 1 },
       output: { folder: join(folder, 'runs') },
     }
   }

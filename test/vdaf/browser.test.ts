@@ -34,7 +34,11 @@ describe('in a browser', () => {
   it.skipIf(!existsSync(CHROMIUM))(
     `a vote sharded in Chromium is counted (${existsSync(CHROMIUM) ? 'found' : 'no Chromium: set PRETEXT_CHROMIUM'})`,
     async () => {
-      const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] })
+      const browser = await chromium.launch({
+        executablePath: CHROMIUM,
+        args: ['--no-sandbox'],
+        timeout: 150_000,
+      })
       try {
         const page = await browser.newPage()
         await page.addScriptTag({ content: bundle })
