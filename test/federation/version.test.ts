@@ -3,6 +3,7 @@
 import { randomBytes, verify } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createFederatedClient } from '../../src/federation/client/client.ts'
+import { collectRound } from '../../src/federation/coordinator/collect.ts'
 import { sha256Hex, toBase64Url, utf8 } from '../../src/federation/protocol/bytes.ts'
 import { manifestBytes, manifestHash, PROTOCOL } from '../../src/federation/protocol/manifest.ts'
 import { ProblemSchema } from '../../src/federation/protocol/messages.ts'
@@ -233,6 +234,30 @@ describe('a leader and a helper', () => {
     })
     await expect(pair.connection.sealingKeys()).rejects.toThrow(/^the helper at .* names no version/)
   })
+})
+
+it('a round that an earlier version left open is shown to no client, and whoever goes on with its run hears why', async () => {
+  const pair = await pairOf()
+  const old = utf8(JSON.stringify({ ...exampleManifest({ task: pair.task }), protocol: OLD }))
+  const name = sha256Hex(old)
+  await pair.store.putBlob(name, old)
+  const { run, round: number } = pair.terms
+  const times = { opened: Date.now(), deadline: Date.now() + 60_000 }
+  await pair.store.openRound({ manifest: name, run, number, attempt: 1, ...times, seats: null })
+  const task = await pair.app.request('/v1/task', { headers: SPOKEN })
+  expect([task.status, await task.json()]).toMatchObject([200, { state: 'waiting', round: null }])
+  const state = await pair.app.request(`/v1/rounds/${name}/state`, { headers: SPOKEN })
+  expect((await problemOf(state)).code).toBe('not-found')
+  // The owner's page is there too, and leaves out nothing without a word.
+  const page = async () => (await pair.app.request('/status')).text()
+  expect(await page()).not.toContain('of an earlier version')
+  await expect(collectRound(pair.coordinator, pair.terms)).rejects.toMatchObject({
+    message: `expected a round manifest of ${PROTOCOL}, got one of ${OLD}`,
+    hint: 'end the run with the version of pretext that began the round, or start a new run',
+  })
+  await pair.store.closeRound(name)
+  await pair.store.endRound(name, 'released', name)
+  expect(await page()).toMatch(/at delta 0.00001, without 1 of an earlier version, which the ledger has/)
 })
 
 it('a round of another version is refused by name, and what to do is said', async () => {

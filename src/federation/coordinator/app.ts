@@ -9,7 +9,7 @@ import { openApiDocument } from '../protocol/openapi.ts'
 import { BODY_HEADER, clientIdOf } from '../protocol/signing.ts'
 import type { StoredRound, UploadedVote } from '../stores/store.ts'
 import { type Authenticated, createAuthenticator, freshHead, isSigned } from './authenticate.ts'
-import type { Coordinator } from './coordinator.ts'
+import { type Coordinator, spokenManifest } from './coordinator.ts'
 import { createMetrics } from './metrics.ts'
 import { operatorAction } from './operator.ts'
 import { bodyRoom, parseBody, readBody } from './read-body.ts'
@@ -66,8 +66,14 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
     const now = clock.now()
     if (seen !== undefined && now - seen.at >= 0 && now - seen.at < FRESH_MS) return seen
     const control = await store.control()
-    const open = (await store.rounds()).find((round) => round.state === 'open' && round.deadline > now)
-    const manifest = open === undefined ? undefined : await coordinator.manifest(open.manifest)
+    let [open, manifest]: [StoredRound?, Manifest?] = []
+    for (const round of await store.rounds()) {
+      if (round.state !== 'open' || round.deadline <= now) continue
+      manifest = await spokenManifest(coordinator, round.manifest)
+      if (manifest === undefined) continue
+      open = round
+      break
+    }
     const state = control === 'running' ? (manifest === undefined ? 'waiting' : 'open') : control
     const answer: Task = {
       protocol: PROTOCOL,
@@ -109,7 +115,7 @@ export function coordinatorApp(coordinator: Coordinator): Hono {
   }
   const roundOf = async (c: Context) => {
     const hash = c.req.param('manifest') ?? ''
-    const manifest = /^[0-9a-f]{64}$/.test(hash) ? await coordinator.manifest(hash) : undefined
+    const manifest = /^[0-9a-f]{64}$/.test(hash) ? await spokenManifest(coordinator, hash) : undefined
     if (manifest === undefined) throw new Refusal('not-found')
     return { hash, manifest }
   }

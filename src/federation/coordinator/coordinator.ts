@@ -1,4 +1,5 @@
 // What a coordinator is made of, opened once and shared by its HTTP side and its rounds.
+import { PretextError } from '../../errors.ts'
 import type { OnEvent } from '../../events.ts'
 import type { Aggregation } from '../aggregation/aggregation.ts'
 import { type Clock, systemClock } from '../clock.ts'
@@ -30,6 +31,14 @@ export interface Coordinator extends Omit<CoordinatorOptions, 'clock'> {
   readonly votes: GroupVotes
   /** The manifest of a round that this store knows. */
   manifest(hash: string): Promise<Manifest | undefined>
+}
+
+/** The manifest where it is one of the version that is spoken here: of the others no client can take part in. */
+export function spokenManifest({ manifest }: Coordinator, hash: string): Promise<Manifest | undefined> {
+  return manifest(hash).catch((error: unknown) => {
+    if (error instanceof PretextError) return undefined
+    throw error
+  })
 }
 
 const MANIFESTS_HELD = 64

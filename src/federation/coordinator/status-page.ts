@@ -1,7 +1,7 @@
 // The operator's page: what runs, what it spent, which rounds there were. Numbers of clients only if declared public.
 import { html, raw } from 'hono/html'
 import { epsilonOf } from '../../privacy/accountant.ts'
-import type { Coordinator } from './coordinator.ts'
+import { type Coordinator, spokenManifest } from './coordinator.ts'
 
 const STYLE = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #d7dce1}
@@ -14,7 +14,7 @@ export async function statusPage(coordinator: Coordinator) {
     (await store.rounds()).map(async (round) => ({
       ...round,
       manifest: round.manifest,
-      terms: await coordinator.manifest(round.manifest),
+      terms: await spokenManifest(coordinator, round.manifest),
       voters: publicCohort ? await store.voters(round.manifest) : undefined,
     })),
   )
@@ -27,6 +27,7 @@ export async function statusPage(coordinator: Coordinator) {
     ),
     privacy.delta,
   )
+  const unread = released.filter(({ terms }) => terms === undefined).length
   const left = (deadline: number) => {
     const seconds = Math.round((deadline - clock.now()) / 1000)
     return seconds > 0 ? `${seconds} s left` : 'deadline passed'
@@ -35,7 +36,9 @@ export async function statusPage(coordinator: Coordinator) {
 <meta name="viewport" content="width=device-width"><style>${raw(STYLE)}</style></head><body>
 <h1>${coordinator.name}</h1>
 <p>State: <strong>${control}</strong>. Epsilon of the released rounds ${spent.toFixed(4)} of ${privacy.epsilon.toFixed(4)}
-at delta ${privacy.delta} (unit ${privacy.unit}, ${privacy.adjacency}). Minimum cohort ${privacy.minimumCohort}.</p>
+at delta ${privacy.delta}${
+    unread === 0 ? '' : `, without ${unread} of an earlier version, which the ledger has`
+  } (unit ${privacy.unit}, ${privacy.adjacency}). Minimum cohort ${privacy.minimumCohort}.</p>
 <p class="note">${aggregation.terms.mode} aggregation: ${aggregation.whoSeesAVote}.</p>
 <table><thead><tr><th>round</th><th>attempt</th><th>state</th><th>candidates</th><th>deadline</th>${
     publicCohort ? html`<th>votes</th>` : ''
