@@ -161,3 +161,27 @@ it('of refused rounds a thousand names are kept', async () => {
   expect(MOST_REFUSED).toBe(1000)
   await store.close()
 })
+
+it('rounds that an earlier helper left, which did not write down when they end, are forgotten at the next start', async () => {
+  const pair = await pairOf()
+  const database = await embeddedDatabase(join(pair.folder, 'earlier.db'))
+  const name = (digit: string) => digit.repeat(64)
+  const statements = [
+    'CREATE TABLE migrations (version INTEGER PRIMARY KEY)',
+    'INSERT INTO migrations VALUES (1)',
+    'CREATE TABLE rounds (manifest TEXT PRIMARY KEY, document BLOB NOT NULL, state TEXT NOT NULL, seen BIGINT NOT NULL)',
+    `CREATE TABLE jobs (manifest TEXT NOT NULL, number INTEGER NOT NULL, sha256 TEXT NOT NULL, answer BLOB NOT NULL,
+      share BLOB NOT NULL, accepted INTEGER NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY (manifest, number))`,
+    `CREATE TABLE reports (manifest TEXT NOT NULL, report TEXT NOT NULL, client TEXT NOT NULL,
+      PRIMARY KEY (manifest, report), UNIQUE (manifest, client))`,
+    `INSERT INTO rounds VALUES ('${name('a')}', x'7b7d', 'open', 1), ('${name('b')}', x'7b7d', 'released', 2)`,
+    `INSERT INTO jobs VALUES ('${name('a')}', 0, '', x'', x'01', 1, x'')`,
+  ]
+  await database.write(statements.map((sql) => ({ sql })))
+  const store = await helperStore(database)
+  expect(await store.abandoned(Date.now(), MOST_OPEN)).toEqual([name('a')])
+  await store.endRound(name('a'), 'refused')
+  expect(await store.results(name('a'))).toEqual([])
+  expect((await store.rounds()).map(({ state }) => state)).toEqual(['released', 'refused'])
+  await store.close()
+})
