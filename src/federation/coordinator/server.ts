@@ -35,7 +35,7 @@ const LIMITS = {
 }
 const DRAIN_MS = 4000
 /**
- * Connections at the same time. Each can make this process hold its headers and what was read ahead of its body (under 100 kB),
+ * Connections at the same time. Each can make this process hold its headers and what was read ahead of its body,
  * whoever it is; bodies are read for those who may send them (read-body.ts).
  */
 export const MOST_CONNECTIONS = 2048
