@@ -210,7 +210,7 @@ describe('a leader and a helper', () => {
   it('a helper of version 1, whose signature cannot be told from a forged one, is asked again, and then named', async () => {
     const warned: string[] = []
     const pair = await pairOf({
-      patienceMs: 1500,
+      patienceMs: 3000,
       onRetry: (why) => void warned.push(why),
       between: async (request, helper) => {
         const answer = await answerIn(await helper(request), undefined)
