@@ -91,7 +91,7 @@ export function addNoise(
   })
 }
 
-const LARGEST = BigInt(Number.MAX_SAFE_INTEGER)
+const LARGEST = 2n ** 53n - 1n
 
 /**
  * With its noise in, what is beyond a safe integer is cut, as it is between two servers: a release that could not be read back

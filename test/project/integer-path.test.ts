@@ -27,8 +27,9 @@ const REASONS: Record<string, string> = {
   'histogram/clip.ts clip': 'the public bound as the length of a list, exact below 2^53',
   'histogram/noise.ts sigmaInSteps': 'of public parameters alone, rounded toward more noise',
   'histogram/noise.ts sigmaOfEach': 'the public sigma as a number, to refuse one that is too small',
-  'histogram/noise.ts addNoise':
-    'the noised sum as a number, after the noise (rounding above 2^53 would be post-processing), sigma, which is public, and simulations without noise',
+  'histogram/noise.ts addNoise': 'sigma, which is public',
+  'histogram/noise.ts cut':
+    'the noised sum as a number, after the noise (what is beyond 2^53 is cut: post-processing), and simulations without noise',
   'histogram/noise.ts noisyVotes': 'after the release',
   'privacy/private-random.ts uniformBelowBig': 'a bound of at most 2^32 as a number, which is exact',
   'privacy/rounded-gaussian.ts rationalAtLeast':
@@ -46,12 +47,11 @@ describe('from the clipped vote to the release', () => {
 
   it('addNoise adds integers: its floats are the result and sigma', () => {
     const lines = fractionsIn(SRC, ['histogram/noise.ts'])
-      .filter(({ within }) => within === 'addNoise')
+      .filter(({ within }) => within === 'addNoise' || within === 'cut')
       .map(({ code }) => code)
     expect([...new Set(lines)]).toEqual([
-      'return brand({ steps: Array.from(exactSums(votes), Number), gridSteps: bound.steps, sigma: 0 })',
-      'steps: before?.plus(noise) ?? noise.map((z, i) => Number(z + (sums[i] as bigint))),',
       'sigma: Math.hypot(Number(sigma.numerator) / Number(sigma.denominator), before?.sigma ?? 0),',
+      'return Number(value > LARGEST ? LARGEST : value < -LARGEST ? -LARGEST : value)',
     ])
   })
 
