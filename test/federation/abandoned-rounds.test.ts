@@ -92,7 +92,7 @@ it('a round keeps 1,024 jobs, and the next is refused in words', async () => {
   )
   // What was done before is answered as before.
   expect(await pair.connection.job(hash, MOST_JOBS - 1, body)).toEqual(last)
-}, 20_000)
+})
 
 it('what its leader left for good is forgotten a week after its deadline, though no other round comes', async () => {
   const clock = manualClock(Date.now())
@@ -135,7 +135,7 @@ it('the file does not grow with the rounds that were begun and left', async () =
   }
   const before = await leave(2, 30)
   expect((await leave(30, 130)) - before).toBeLessThan(500_000)
-}, 20_000)
+})
 
 it('of refused rounds a thousand names are kept', async () => {
   const pair = await pairOf()

@@ -87,7 +87,7 @@ describe.skipIf(!found)(
       page = await browser.newPage()
       await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
       await page.waitForFunction('globalThis.contract !== undefined')
-    }, 120_000)
+    })
     afterAll(async () => {
       await browser?.close()
       server?.close()
