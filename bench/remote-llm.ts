@@ -1,6 +1,6 @@
 // How full a remote server is kept: tokens per second through the language model with nothing configured, against a plain
 // load generator at the best of several fixed concurrencies; and what an answer from the cache takes.
-// npx tsx bench/remote-llm.ts [requests] [base URL of an OpenAI-compatible server] [model]
+// npx tsx bench/remote-llm.ts [requests] [base URL of an OpenAI-compatible server] [model] [tokens of each] [most at once]
 // Without a URL it starts bench/capacity-server.ts (64 requests at once) in a process of its own.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -10,8 +10,8 @@ import { completeAll } from '../src/llm/complete-all.ts'
 import { createLanguageModel } from '../src/llm/create.ts'
 import { median } from './interleave.ts'
 
-const [count = '1500', url, name = 'model'] = process.argv.slice(2)
-const TOKENS = 200
+const [count = '1500', url, name = 'model', tokensOfEach = '200', mostAtOnce = '256'] = process.argv.slice(2)
+const TOKENS = Number(tokensOfEach)
 const PROMPT = 'Below are short notes of people about their day.\n1. The train was late again.\n2.'
 const folder = await mkdtemp(join(tmpdir(), 'remote-'))
 const child =
@@ -62,7 +62,7 @@ const requests = Array.from({ length: Number(count) }, (_, seed) => ({
 }))
 
 const best = { concurrency: 0, rate: 0 }
-for (const concurrency of [8, 16, 32, 64, 128, 256]) {
+for (const concurrency of [4, 8, 16, 32, 64, 128, 256].filter((each) => each <= Number(mostAtOnce))) {
   const rate = await generator(concurrency, Math.max(4 * concurrency, 128))
   console.log(`load generator, ${concurrency} at once: ${rate.toFixed(0)} tokens/s`)
   if (rate > best.rate) Object.assign(best, { concurrency, rate })

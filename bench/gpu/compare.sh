@@ -29,7 +29,14 @@ for gpu in $(seq 0 $((gpus > 0 ? gpus - 1 : 0))); do
 done
 
 # A set that begins from the start of another waits for it.
-declare -A BEFORE=([hint]="until [ -e runs/gpu/compare-debian/start/result.json ]; do sleep 1; done;")
+started="until [ -e runs/gpu/compare-debian/start/result.json ]; do sleep 1; done;"
+declare -A BEFORE=([hint]=$started [limits]=$started [systems]="until [ -d runs/gpu/smollm2 ]; do sleep 1; done;")
+# The four systems begin from the served model, as a folder.
+if [[ $PLAN == *systems* && ! -d runs/gpu/smollm2 ]]; then
+  if [ -d "$2" ]; then cp -r "$2" runs/gpu/smollm2; else
+    (PYTHONPATH=trainer:$PYTHONPATH "$PRETEXT_PYTHON" bench/gpu/dequantise.py "$2" runs/gpu/smollm2.part && mv runs/gpu/smollm2.part runs/gpu/smollm2) &
+  fi
+fi
 job() { printf '%s\t%s\n' "$1" "${*:2}" >>"$WORK/queue"; }
 baseline() { job "$1-$2-${3:-any}${4:-}" "${BEFORE[$1]:-} node bin/pretext.js baseline $2 bench/gpu/${CONFIG:-compare}-$1.yaml ${3:+--epsilon $3}"; }
 : >"$WORK/queue"
@@ -39,14 +46,17 @@ arms() { # SET ARM...
   local arm
   for arm in "${@:2}"; do
     case $arm in
-    pretext* | dp-* | central-dp*) each "$1" "${arm%%+*}" "${arm#"${arm%%+*}"}" ;;
+    pretext* | dp-* | central-dp* | fedlpp* | lora-dp-sgd* | dr-encoder* | scaleot-dp*) each "$1" "${arm%%+*}" "${arm#"${arm%%+*}"}" ;;
     *) baseline "$1" "${arm%%+*}" "" "${arm#"${arm%%+*}"}" ;;
     esac
   done
 }
-for plan in "${PLANS[@]}"; do arms $plan; done
+for plan in "${PLANS[@]}"; do
+  # Of the systems' set one epsilon is enough.
+  if [[ $plan == *systems\ * ]]; then EPSILONS=7.58 arms $plan; else arms $plan; fi
+done
 for study in $STUDY; do for epsilon in ${EPSILONS/Infinity/}; do for process in "" -b -c; do
-  job "$study-$epsilon$process" "node bin/pretext.js baseline pretext bench/gpu/$study.yaml --epsilon $epsilon"
+  job "$study-$epsilon$process" "${BEFORE[${study#dry-}]:-} node bin/pretext.js baseline pretext bench/gpu/$study.yaml --epsilon $epsilon"
 done; done; done
 stage "$here/queue.sh" "$WORK/queue" &
 compared=$!
@@ -59,13 +69,15 @@ if [ "${FIDELITY:-1}" = 1 ]; then
   for seed in ${CORPORA#0 }; do for epsilon in $EPSILONS; do
     until [ -n "$(made "$epsilon" "$seed")" ] || ! kill -0 $compared 2>/dev/null; do sleep 2; done
   done; done
+  expansion() { ls -d "runs/gpu/compare-$FIRST"/arms/expand-only/shared/corpus-1-*/corpus.jsonl 2>/dev/null | head -n 1 | sed 's/corpus-1-/corpus-0-/'; }
+  if [[ ${PLANS[0]} == *expand-only* ]]; then until [ -s "$(expansion)" ] || ! kill -0 $compared 2>/dev/null; do sleep 2; done; fi
   for epsilon in $EPSILONS; do for seed in $CORPORA; do
     from=$(made "$epsilon" "$seed") to=$links/eps-${epsilon/Infinity/inf}_seed-$((seed + 1))
     # Of the first seed there are several: the one that was chosen is that of the others.
     [ "$seed" = 0 ] && from=$(ls "$(made "$epsilon" 1 | sed 's/-corpus-1-/-corpus-0-/')" 2>/dev/null)
     [ -n "$from" ] && [ ! -e "$to/run" ] && mkdir -p "$to" && ln -s "$(realpath "$(dirname "$from")")" "$to/run"
   done; done
-  only=$(ls -d "runs/gpu/compare-$FIRST"/arms/expand-only/shared/corpus-1-*/corpus.jsonl 2>/dev/null | head -n 1 | sed 's/corpus-1-/corpus-0-/')
+  only=$(expansion)
   [ -s "$only" ] && for run in "$links"/*_seed-1/run; do mkdir -p "$run/evaluation" && cp "$only" "$run/evaluation/expand-only.jsonl"; done
   (JOBS=${FIDELITY_JOBS:-3} stage "$here/train.sh" fidelity) &
   if [ -n "${3:-}" ]; then

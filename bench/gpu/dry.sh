@@ -3,7 +3,7 @@
 # and has node_modules; PRETEXT_PYTHON has the packages of trainer/requirements.txt. It ends with an error if any part has failed.
 set -euo pipefail
 tree=$(realpath "$1") here=$(cd "$(dirname "$0")" && pwd)
-export WORK=${2:-/tmp/dry} SLOTS=8 SEEDS=1 OMP_NUM_THREADS=1 CONFIG=dry STUDY=dry-limits PLAN="debian pretext pretext+b dp-fedavg expand-only private public-only dp-ftrl central-dp local" EPSILONS=7.58 CORPORA="0 1" WORKERS=3
+export WORK=${2:-/tmp/dry} SLOTS=8 SEEDS=1 OMP_NUM_THREADS=1 CONFIG=dry STUDY=dry-limits PLAN="debian pretext pretext+b dp-fedavg expand-only private public-only dp-ftrl central-dp local;systems fedlpp lora-dp-sgd dr-encoder scaleot-dp scaleot" EPSILONS=7.58 CORPORA="0 1" WORKERS=3
 export DATA=$WORK/data/debian PUBLIC=$WORK/data/passages.jsonl
 tiny="--sequence-tokens 32 --threads 1 --device cpu"
 export LARGE="--epochs 1 --batch 16 --micro-batch 8 $tiny" EVALUATE="--resamples 20"
@@ -22,22 +22,30 @@ export PATH=$WORK/bin:$PATH
 # The real files, made small: fewer and smaller of everything, the same arms and stages.
 node -e '
   const { readFileSync, writeFileSync } = require("fs"), { parse, stringify } = require("yaml")
+  const few = { rounds: 2, textsPerClient: 2 }, one = { emulators: [{ alpha: 1, beta: 0 }], adapters: { layers: 1 }, search: { steps: 10 } }
+  const SMALL = {
+    fedlpp: { ...few, otherBits: [16], attackers: 1, healingEpochs: 1 },
+    "lora-dp-sgd": { steps: 2, textsPerClient: 2, looks: 1, noiseRanks: [1, 16], attackClients: 50 },
+    "dr-encoder": { ...few, statistics: { source: "public" }, autoencoder: { steps: 10 } },
+    "scaleot-dp": { ...few, ...one }, scaleot: { ...few, ...one, rounds: 1 },
+  }
   const small = (content, name) => {
     Object.assign(content, { epsilons: content.epsilons, seeds: [0, 1], trials: 2, device: "cpu", threads: 1, sequenceTokens: 32, resamples: 20 })
     Object.assign(content.set, { "evolution.rounds": 1, "evolution.population": 16, "evolution.variation.maxTokens": 16,
       "evolution.variation.minWords": 1, "generate.texts": 24, "generate.maxTokens": 16, "generate.minWords": 1 })
-    content.start = { public: content.start.public, batch: 64, layers: 2, width: 32, heads: 2, feedForward: 64, vocabulary: 512, epochs: 1 }
+    if (content.start.public) content.start = { public: content.start.public, batch: 64, layers: 2, width: 32, heads: 2, feedForward: 64, vocabulary: 512, epochs: 1 }
     content.training = { epochs: 1, batch: 16 }
     for (const name of Object.keys(content.arms)) {
       const arm = (content.arms[name] ??= {})
       if (name.startsWith("dp-f")) arm.settings = { rounds: 2, clientSteps: 1, ...(name === "dp-ftrl" ? { period: 2 } : {}) }
       if (name === "central-dp") arm.settings = { steps: 2 }
+      if (SMALL[name]) arm.settings = SMALL[name]
       if (name === "local") arm.settings = { sample: 5, models: 1 }
     }
     if (name === "limits") content.arms.pretext.grid.set = content.arms.pretext.grid.set.slice(0, 2)
     return content
   }
-  for (const [from, to] of [["compare-debian", "dry-debian"], ["limits", "dry-limits"]]) {
+  for (const [from, to] of [["compare-debian", "dry-debian"], ["limits", "dry-limits"], ["compare-systems", "dry-systems"]]) {
     writeFileSync(`bench/gpu/${to}.yaml`, stringify(small(parse(readFileSync(`bench/gpu/${from}.yaml`, "utf8")), from)))
   }'
 # The served model and the large one: of two other shapes, trained for a moment.

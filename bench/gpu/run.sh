@@ -24,7 +24,7 @@ check)
   for file in "$2" "${3:-$2}" "$WORK/bin/node" "$app/bin/pretext.js" "$data/clients.jsonl" "$data/heldout.jsonl" "${PUBLIC:-$WORK/passages.jsonl}"; do
     [ -e "$file" ] || lacks "$file"
   done
-  [ -z "${3:-}" ] || [ -e "$3/config.json" ] || lacks "$3/config.json (bench/gpu/gemma.py makes a folder of a GGUF)"
+  [ -z "${3:-}" ] || [ -e "$3/config.json" ] || lacks "$3/config.json (bench/gpu/dequantise.py makes a folder of a GGUF)"
   "$PRETEXT_PYTHON" -c '
 import importlib, sys
 bad = []

@@ -206,7 +206,11 @@ const Llm = z.strictObject({
   tokensPerMinute: positive.optional(),
   timeoutSeconds: z.number().positive().optional(),
   patienceMinutes: z.number().positive().default(10).describe('How long errors are retried'),
-  contextTokens: positive.optional(),
+  contextTokens: positive
+    .optional()
+    .describe(
+      'Of the embedded model: prompt and text together, 1024 unless told; 16 at once take 24 MB each',
+    ),
   threads: positive.optional(),
   gpu: z.union([z.literal('auto'), z.literal(false)]).optional(),
   maxTokensField: z.enum(['max_tokens', 'max_completion_tokens']).optional(),

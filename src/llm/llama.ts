@@ -16,9 +16,9 @@ export interface LlamaOptions {
   readonly modelPath: string
   /** Of the file: part of the model's id. The model store has verified it. */
   readonly sha256: string
-  /** Requests evaluated together; default 8. Each has a context of its own in memory. */
+  /** Requests evaluated together; default 16. Each has a context of its own in memory. */
   readonly sequences?: number
-  /** Prompt and completion of one request together; default 2048. */
+  /** Prompt and completion of one request together; default 1024. */
   readonly contextTokens?: number
   /**
    * Default: all cores but one. llama.cpp's threads wait for each other by spinning, so that one which loses its core to
@@ -32,7 +32,7 @@ export interface LlamaOptions {
 type NodeLlamaCpp = typeof import('node-llama-cpp')
 
 export async function createLlamaModel(options: LlamaOptions): Promise<LanguageModel> {
-  const { modelPath, sha256, sequences = 8, contextTokens = 2048, gpu = 'auto' } = options
+  const { modelPath, sha256, sequences = 16, contextTokens = 1024, gpu = 'auto' } = options
   const threads = options.threads ?? Math.max(1, availableParallelism() - 1)
   const onEvent = options.onEvent ?? ignoreEvents
   await checkGguf(modelPath)
@@ -56,8 +56,8 @@ export async function createLlamaModel(options: LlamaOptions): Promise<LanguageM
       sequences,
       contextSize: contextTokens,
       batching: { itemPrioritizationStrategy: promptsFirst },
-      // On a CPU it is no faster, and its rounding depends on how a prompt was split.
-      flashAttention: llama.gpu === false ? false : 'auto',
+      // Also on a CPU: 16 texts at once are written 1.2 times as fast.
+      flashAttention: 'auto',
       threads,
     })
   } catch (error) {

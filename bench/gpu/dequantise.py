@@ -1,6 +1,6 @@
 """A GGUF as a folder that Transformers loads, dequantised, with the tokenizer that the file describes.
 
-    PYTHONPATH=trainer python3 bench/gpu/gemma.py MODEL.gguf FOLDER
+    PYTHONPATH=trainer python3 bench/gpu/dequantise.py MODEL.gguf FOLDER
 
 `pretext finetune --model MODEL.gguf` needs no folder; the evaluation of the untuned model does. Minutes on a slow CPU.
 """
