@@ -211,7 +211,7 @@ const Llm = z.strictObject({
     .describe(
       'Of the embedded model: prompt and text together, 1024 unless told; 16 at once take 24 MB each',
     ),
-  threads: positive.optional(),
+  threads: positive.optional().describe('Of the embedded model on a CPU; by default all cores'),
   gpu: z.union([z.literal('auto'), z.literal(false)]).optional(),
   maxTokensField: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
   extraBody: z.record(z.string(), z.unknown()).optional(),

@@ -1,5 +1,5 @@
-// The sequences of a llama.cpp context as a pool: each works on one request at a time and keeps what it evaluated, so that
-// a prompt that begins like an earlier one (the same examples, the same instructions) is evaluated from there on only.
+// The sequences of one or more llama.cpp contexts as a pool: each works on one request at a time and keeps what it evaluated,
+// so that a prompt that begins like an earlier one (the same examples, the same instructions) is evaluated from there on only.
 import type {
   CustomBatchingPrioritizationStrategy,
   LlamaContext,
@@ -31,9 +31,11 @@ export interface SequencePool {
   close(): Promise<void>
 }
 
-/** A sequence and its number in llama.cpp, which one that takes its place gets too. */
+/** A sequence and its number in its context, which one that takes its place gets too. */
 interface Place {
   readonly number: number
+  readonly context: LlamaContext
+  readonly steps: LockStep
   sequence: LlamaContextSequence
 }
 
@@ -43,14 +45,17 @@ interface Waiting {
   readonly refuse: (reason: Error) => void
 }
 
-export function sequencePool(context: LlamaContext, size: number): SequencePool {
-  const free: Place[] = Array.from({ length: size }, (_, number) => ({
-    number,
-    sequence: context.getSequence(),
-  }))
+export function sequencePool(contexts: readonly LlamaContext[]): SequencePool {
+  const free = contexts
+    .flatMap((context) => {
+      const steps = lockStep()
+      return Array.from({ length: context.totalSequences }, (_, number): Place => {
+        return { number, context, steps, sequence: context.getSequence() }
+      })
+    })
+    .sort(byNumber)
   const waiting: Waiting[] = []
   const working = new Set<Promise<unknown>>()
-  const steps = lockStep()
   let closed = false
   const closedError = () => new Error('the language model was disposed')
 
@@ -87,7 +92,7 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
    */
   function giveBack(place: Place): void {
     free.push(place)
-    free.sort((a, b) => a.number - b.number)
+    free.sort(byNumber)
     const held = waiting.map(({ tokens }) => place.sequence.compareContextTokens(tokens).firstDifferentIndex)
     const [next] = waiting.splice(held.indexOf(Math.max(...held)), 1)
     next?.start(take(next.tokens))
@@ -99,17 +104,17 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
     work: (sequence: Sequence) => Promise<T>,
   ): Promise<T> {
     const place = await turn([...tokens], signal)
-    steps.join(place.number)
+    place.steps.join(place.number)
     try {
       if (closed) throw closedError()
-      return await work(inStep(place, steps))
+      return await work(inStep(place))
     } catch (error) {
       // What it holds is unknown after a failure: the next request gets a fresh one.
       await place.sequence.dispose().catch(() => {})
-      if (!closed) place.sequence = context.getSequence()
+      if (!closed) place.sequence = place.context.getSequence()
       throw error
     } finally {
-      steps.leave(place.number)
+      place.steps.leave(place.number)
       giveBack(place)
     }
   }
@@ -134,10 +139,15 @@ export function sequencePool(context: LlamaContext, size: number): SequencePool 
   }
 }
 
+/** First those that llama.cpp numbers first, of each context in turn: few requests are shared out, and batches have no gaps. */
+function byNumber(a: Place, b: Place): number {
+  return a.number - b.number
+}
+
 /** How many tokens of a sequence were a prompt and evaluated together; what it wrote came one at a time. */
 const prefilled = new WeakMap<LlamaContextSequence, number>()
 
-function inStep({ sequence, number }: Place, steps: LockStep): Sequence {
+function inStep({ sequence, number, steps }: Place): Sequence {
   return {
     model: sequence.model,
     async begin(tokens) {

@@ -20,10 +20,7 @@ export interface LlamaOptions {
   readonly sequences?: number
   /** Prompt and completion of one request together; default 1024. */
   readonly contextTokens?: number
-  /**
-   * Default: all cores but one. llama.cpp's threads wait for each other by spinning, so that one which loses its core to
-   * another program stops them all: on two busy cores, 2 threads gave 2 tokens/s and 1 thread 37 (51 and 40 on quiet ones).
-   */
+  /** In all; default: the cores. See `shareThreads`. */
   readonly threads?: number
   readonly gpu?: 'auto' | false
   readonly onEvent?: OnEvent
@@ -33,7 +30,6 @@ type NodeLlamaCpp = typeof import('node-llama-cpp')
 
 export async function createLlamaModel(options: LlamaOptions): Promise<LanguageModel> {
   const { modelPath, sha256, sequences = 16, contextTokens = 1024, gpu = 'auto' } = options
-  const threads = options.threads ?? Math.max(1, availableParallelism() - 1)
   const onEvent = options.onEvent ?? ignoreEvents
   await checkGguf(modelPath)
   const library = await loadLibrary()
@@ -45,26 +41,29 @@ export async function createLlamaModel(options: LlamaOptions): Promise<LanguageM
     progressLogs: false,
     logLevel: library.LlamaLogLevel.error,
     logger: (_level, message) => onEvent({ type: 'warning', message: `llama.cpp: ${message.trim()}` }),
-    // 0: this is the only context, so nothing shares its threads. (Otherwise four at least, even on two cores.)
+    // 0: contexts have the threads that they are made with. (Otherwise four at least are shared out, even on two cores.)
     maxThreads: 0,
   })
   let model: LlamaModel
-  let context: LlamaContext
+  const contexts: LlamaContext[] = []
   try {
     model = await llama.loadModel({ modelPath })
-    context = await model.createContext({
-      sequences,
-      contextSize: contextTokens,
-      batching: { itemPrioritizationStrategy: promptsFirst },
-      // Also on a CPU: 16 texts at once are written 1.2 times as fast.
-      flashAttention: 'auto',
-      threads,
-    })
+    const shares = llama.gpu === false ? shareThreads(sequences, options.threads) : [{ sequences }]
+    for (const share of shares) {
+      const context = await model.createContext({
+        ...share,
+        contextSize: contextTokens,
+        batching: { itemPrioritizationStrategy: promptsFirst },
+        // Also on a CPU: 16 texts at once are written 1.2 times as fast.
+        flashAttention: 'auto',
+      })
+      contexts.push(context)
+    }
   } catch (error) {
     await llama.dispose()
     throw notLoaded(modelPath, (error as Error).message, error)
   }
-  const pool = sequencePool(context, sequences)
+  const pool = sequencePool(contexts)
   const chat = library.resolveChatWrapper(model, { warningLogs: false })
 
   async function complete(
@@ -89,11 +88,31 @@ export async function createLlamaModel(options: LlamaOptions): Promise<LanguageM
     complete,
     async dispose() {
       await pool.close()
-      await context.dispose()
+      for (const context of contexts) await context.dispose()
       await model.dispose()
       await llama.dispose()
     },
   }
+}
+
+/** Node's thread pool, in which contexts compute, has four threads. */
+const MOST_CONTEXTS = 4
+/** A batch of fewer texts costs almost as much. */
+const LEAST_SEQUENCES = 4
+
+/**
+ * Several contexts over one model, each with few threads, in place of one with many: threads of a context wait for each other
+ * some hundred times a token, by spinning, so that one that loses its core to another program stops them all (on two busy
+ * cores one context with 2 threads wrote 2 tokens a second, and with 1 thread 37). Alone on its core a thread waits for nobody.
+ * Contexts with several threads each leave a core to others for that reason.
+ */
+function shareThreads(sequences: number, threads = availableParallelism()) {
+  const contexts = Math.min(MOST_CONTEXTS, threads, Math.ceil(sequences / LEAST_SEQUENCES))
+  const each = contexts === threads ? 1 : Math.max(1, Math.floor((threads - 1) / contexts))
+  return Array.from({ length: contexts }, (_, i) => ({
+    sequences: Math.ceil((sequences - i) / contexts),
+    threads: each,
+  }))
 }
 
 async function generate(

@@ -26,7 +26,8 @@ export function lockStep(): LockStep {
     next: (place) =>
       new Promise((start) => {
         here.set(place, start)
-        go()
+        // Not at once: whoever comes last begins to wait first, or it would go on after all others.
+        queueMicrotask(go)
       }),
     leave(place) {
       joined.delete(place)
