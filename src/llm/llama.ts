@@ -1,13 +1,13 @@
 // The embedded language model: a GGUF file run by llama.cpp inside this process (node-llama-cpp, an optional dependency).
 // Several sequences are evaluated together; a request takes the sequence that already holds most of its prompt.
 import { open } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
 import type { LlamaContext, LlamaModel, Token } from 'node-llama-cpp'
 import { PretextError } from '../errors.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
 import { promptTokens } from './llama-prompt.ts'
 import { promptsFirst, type Sequence, sequencePool } from './llama-sequences.ts'
+import { shareThreads } from './llama-threads.ts'
 import type { Completion, CompletionRequest, LanguageModel, Sampling } from './model.ts'
 import { checkRequest } from './request.ts'
 import { growingText } from './stop.ts'
@@ -93,26 +93,6 @@ export async function createLlamaModel(options: LlamaOptions): Promise<LanguageM
       await llama.dispose()
     },
   }
-}
-
-/** Node's thread pool, in which contexts compute, has four threads. */
-const MOST_CONTEXTS = 4
-/** A batch of fewer texts costs almost as much. */
-const LEAST_SEQUENCES = 4
-
-/**
- * Several contexts over one model, each with few threads, in place of one with many: threads of a context wait for each other
- * some hundred times a token, by spinning, so that one that loses its core to another program stops them all (on two busy
- * cores one context with 2 threads wrote 2 tokens a second, and with 1 thread 37). Alone on its core a thread waits for nobody.
- * Contexts with several threads each leave a core to others for that reason.
- */
-function shareThreads(sequences: number, threads = availableParallelism()) {
-  const contexts = Math.min(MOST_CONTEXTS, threads, Math.ceil(sequences / LEAST_SEQUENCES))
-  const each = contexts === threads ? 1 : Math.max(1, Math.floor((threads - 1) / contexts))
-  return Array.from({ length: contexts }, (_, i) => ({
-    sequences: Math.ceil((sequences - i) / contexts),
-    threads: each,
-  }))
 }
 
 async function generate(
