@@ -208,7 +208,11 @@ async function makeFile(
   const { checksums } = fetching.store
   const placed = (await checksums.of(original))?.sha256 === from.sha256
   const origin = placed ? 'cache' : await fetchFile(manifest, from, original, fetching)
-  if (origin === undefined || (await checksums.of(original))?.sha256 !== from.sha256) return undefined
+  if (origin === undefined || (await checksums.of(original))?.sha256 !== from.sha256) {
+    const what = `${original} (${from.bytes} bytes, sha256 ${from.sha256})`
+    fetching.reasons.push(`making it from ${what}, which may be placed there too: it is not there`)
+    return undefined
+  }
   try {
     const made = make(await readFile(original))
     const sha256 = createHash('sha256').update(made).digest('hex')
