@@ -37,6 +37,20 @@ async function answerIn(response: Response, protocol: string | undefined): Promi
   return new Response(await response.arrayBuffer(), { status, headers: named(headers, protocol) })
 }
 
+/** A client that never waits for long between its tries. */
+function clientOf(ask: typeof fetch) {
+  const { storage, ledger } = memoryState()
+  return createFederatedClient({
+    server: 'http://coordinator.test',
+    policy: POLICY,
+    embedder,
+    storage,
+    ledger,
+    fetch: ask,
+    jitter: () => 0,
+  })
+}
+
 describe('a client and a coordinator', () => {
   it.each([
     [undefined, `the coordinator speaks ${PROTOCOL}, you speak ${OLD}: update pretext where you ask from`],
@@ -94,18 +108,10 @@ describe('a client and a coordinator', () => {
     ],
   ])('a client hears at once that a coordinator names %s', async (protocol, message, hint) => {
     const pair = await pairOf()
-    const { storage, ledger } = memoryState()
     let asked = 0
-    const client = createFederatedClient({
-      server: 'http://coordinator.test',
-      policy: POLICY,
-      embedder,
-      storage,
-      ledger,
-      fetch: async (input, init) => {
-        asked++
-        return answerIn(await pair.fetch(input, init), protocol)
-      },
+    const client = clientOf(async (input, init) => {
+      asked++
+      return answerIn(await pair.fetch(input, init), protocol)
     })
     await expect(client.task()).rejects.toMatchObject({ code: 'federation', message, hint })
     expect(asked).toBe(1)
@@ -113,18 +119,10 @@ describe('a client and a coordinator', () => {
 
   it('an answer of a proxy in between is not taken for another version', async () => {
     const pair = await pairOf()
-    const { storage, ledger } = memoryState()
     let asked = 0
-    const client = createFederatedClient({
-      server: 'http://coordinator.test',
-      policy: POLICY,
-      embedder,
-      storage,
-      ledger,
-      fetch: async (input, init) =>
-        ++asked === 1 ? new Response('bad gateway', { status: 502 }) : pair.fetch(input, init),
-      jitter: () => 0,
-    })
+    const client = clientOf(async (input, init) =>
+      ++asked === 1 ? new Response('bad gateway', { status: 502 }) : pair.fetch(input, init),
+    )
     expect((await client.task()).protocol).toBe(PROTOCOL)
   })
 })
