@@ -1,6 +1,6 @@
-"""sentence-transformers on two threads: answers one JSON line with the time of one encode (bench/embedding.ts).
+"""sentence-transformers on two threads or a GPU: answers one JSON line with the time of one encode (bench/embedding.ts).
 
-Argument: the folder of all-MiniLM-L6-v2 with its fp32 safetensors.
+Arguments: the folder of all-MiniLM-L6-v2 with its fp32 safetensors, and cpu or cuda.
 """
 import json
 import sys
@@ -10,8 +10,9 @@ import numpy as np
 import sentence_transformers
 import torch
 
-torch.set_num_threads(2)
-model = sentence_transformers.SentenceTransformer(sys.argv[1], device="cpu")
+if sys.argv[2] == "cpu":
+    torch.set_num_threads(2)
+model = sentence_transformers.SentenceTransformer(sys.argv[1], device=sys.argv[2])
 model.max_seq_length = 128
 
 for line in sys.stdin:

@@ -1,9 +1,11 @@
 // Texts to a matrix with all-MiniLM-L6-v2 on two threads, against sentence-transformers on the same texts of mixed length:
 // PYTHON=<one with sentence-transformers> npx tsx bench/embedding.ts <folder with the fp32 safetensors> [texts] [turns] [device]
-// The texts are halves, wholes and pairs of the public ones in data/public. `device` is cpu (default), webgpu or cuda.
+// The texts are halves, wholes and pairs of the public ones in data/public. `device` is cpu (default), webgpu or cuda; theirs
+// is then on CUDA too, with all threads. On a machine without the sources: bench/gpu/whole.sh.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import pLimit from 'p-limit'
 import { createEmbedder } from '../src/embeddings/create.ts'
 import { dot, matrix, row } from '../src/embeddings/matrix.ts'
 import { seededRandom } from '../src/random.ts'
@@ -11,12 +13,11 @@ import { here, interleave, python, report } from './interleave.ts'
 
 const [model, count = '256', turns = '5', device = 'cpu'] = process.argv.slice(2)
 if (model === undefined) throw new Error('expected the folder of the fp32 model')
+const ROOT = process.env.PRETEXT_ROOT ?? join(import.meta.dirname, '..')
 const folder = await mkdtemp(join(tmpdir(), 'embedding-'))
 const out = join(folder, 'rows')
 
-const lines = (await readFile(join(import.meta.dirname, '../data/public/texts.jsonl'), 'utf8'))
-  .trim()
-  .split('\n')
+const lines = (await readFile(join(ROOT, 'data/public/texts.jsonl'), 'utf8')).trim().split('\n')
 const whole = lines.map((line) => (JSON.parse(line) as { text: string }).text)
 const random = seededRandom(1)
 const texts = Array.from({ length: Number(count) }, (_, i) => {
@@ -25,7 +26,7 @@ const texts = Array.from({ length: Number(count) }, (_, i) => {
   return i % 3 === 1 ? words.join(' ') : [...words, random.pick(whole)].join(' ')
 })
 
-const theirs = python(join(import.meta.dirname, 'embedding.py'), [resolve(model)])
+const theirs = python(join(ROOT, 'bench/embedding.py'), [resolve(model), device === 'cpu' ? 'cpu' : 'cuda'])
 const { version } = await theirs.ask<{ version: string }>({ texts })
 const embedder = await createEmbedder({
   model: 'all-MiniLM-L6-v2',
@@ -35,18 +36,28 @@ const lengths = texts.map((text) => text.split(/\s+/).length).sort((a, b) => a -
 console.log(
   `${texts.length} texts of ${lengths[0]} to ${lengths.at(-1)} words, median ${lengths[lengths.length >> 1]}`,
 )
-console.log(`pretext: ${embedder.identity.dtype} on ${embedder.device.name}; ${version}, fp32 on the cpu`)
+console.log(
+  `pretext: ${embedder.identity.dtype} on ${embedder.device.name}; ${version}, fp32 on ${device === 'cpu' ? 'cpu' : 'cuda'}`,
+)
 const encode = (batch: number) => () => theirs.ask({ batch, out })
 const summary = await interleave(
   {
     'pretext, all in one call': () => here(() => embedder.embed(texts)),
-    'pretext, 4 texts a call': () =>
+    'pretext, 4 texts a call, as one client has': () =>
       here(async () => {
-        for (let i = 0; i < texts.length; i += 4) await embedder.embed(texts.slice(i, i + 4))
+        const limit = pLimit(embedder.parallel)
+        const calls = Array.from({ length: Math.ceil(texts.length / 4) }, (_, i) =>
+          limit(() => embedder.embed(texts.slice(4 * i, 4 * i + 4))),
+        )
+        await Promise.all(calls)
       }),
-    'sentence-transformers, batches of 32': encode(32),
-    'sentence-transformers, batches of 128': encode(128),
-  } as Parameters<typeof interleave>[0],
+    ...Object.fromEntries(
+      (device === 'cpu' ? [32, 128] : [32, 256, 1024]).map((batch) => [
+        `sentence-transformers, batches of ${batch}`,
+        encode(batch),
+      ]),
+    ),
+  },
   Number(turns),
 )
 report('Embedding', summary, texts.length, 'texts')

@@ -52,6 +52,7 @@ async function measure(texts: number, candidates: number): Promise<Point> {
       dim: DIM,
     },
     device: { name: 'cpu', why: 'nothing is computed' },
+    parallel: 1,
     async embed(own) {
       const out = matrix(own.length, DIM)
       for (let i = 0; i < own.length; i++) row(out, i).set(row(known, next++ % known.rows))

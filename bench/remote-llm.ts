@@ -62,7 +62,9 @@ const requests = Array.from({ length: Number(count) }, (_, seed) => ({
 }))
 
 const best = { concurrency: 0, rate: 0 }
-for (const concurrency of [4, 8, 16, 32, 64, 128, 256].filter((each) => each <= Number(mostAtOnce))) {
+for (const concurrency of [4, 8, 16, 32, 64, 128, 256, 512, 1024].filter(
+  (each) => each <= Number(mostAtOnce),
+)) {
   const rate = await generator(concurrency, Math.max(4 * concurrency, 128))
   console.log(`load generator, ${concurrency} at once: ${rate.toFixed(0)} tokens/s`)
   if (rate > best.rate) Object.assign(best, { concurrency, rate })

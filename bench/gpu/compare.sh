@@ -24,9 +24,13 @@ gpus=$(nvidia-smi -L 2>/dev/null | wc -l)
 FIRST=${PLAN%% *}
 
 # A server on every GPU, all on one port: connections are spread over them.
-for gpu in $(seq 0 $((gpus > 0 ? gpus - 1 : 0))); do
-  (cd bench/gpu && CUDA_VISIBLE_DEVICES=$gpu setsid nohup nice -n -5 "$PRETEXT_PYTHON" serve.py "$2" --slots "$SLOTS" >"$WORK/serve-$gpu.log" 2>&1 </dev/null & echo $! >"$WORK/serve-$gpu.pid")
-done
+serve() { # GPU
+  (cd bench/gpu && CUDA_VISIBLE_DEVICES=$1 setsid nohup nice -n -5 "$PRETEXT_PYTHON" serve.py "$MODEL" --slots "$SLOTS" >"$WORK/serve-$1.log" 2>&1 </dev/null & echo $! >"$WORK/serve-$1.pid")
+}
+MODEL=$2
+# With WHOLE=1 the first GPU and half of the cores are kept for whole.sh, until that is done.
+half=$(($(env -u OMP_NUM_THREADS nproc) / 2))
+for gpu in $(seq "${WHOLE:-0}" $((gpus > 0 ? gpus - 1 : 0))); do serve "$gpu"; done
 
 # A set that begins from the start of another waits for it.
 started="until [ -e runs/gpu/compare-debian/start/result.json ]; do sleep 1; done;"
@@ -58,7 +62,17 @@ done
 for study in $STUDY; do for epsilon in ${EPSILONS/Infinity/}; do for process in "" -b -c; do
   job "$study-$epsilon$process" "${BEFORE[${study#dry-}]:-} node bin/pretext.js baseline pretext bench/gpu/$study.yaml --epsilon $epsilon"
 done; done; done
-stage "$here/queue.sh" "$WORK/queue" &
+if [ "${WHOLE:-0}" = 1 ]; then
+  (
+    (GPUS=$(seq -s ' ' 1 $((gpus - 1))) FIRST_CORE=$half CORES=$half WORKERS=$((WORKERS / 2)) stage "$here/queue.sh" "$WORK/queue") &
+    CUDA_VISIBLE_DEVICES=0 stage taskset -c "0-$((half - 1))" "$here/whole.sh" "$MODEL" "$WORK/whole" >"$WORK/whole.log" 2>&1
+    serve 0
+    GPUS=0 FIRST_CORE=0 CORES=$half WORKERS=$((WORKERS / 2)) stage "$here/queue.sh" "$WORK/queue"
+    wait
+  ) &
+else
+  stage "$here/queue.sh" "$WORK/queue" &
+fi
 compared=$!
 
 # The larger model, and how near the corpora are: on the corpora of the first set, once three seeds of each epsilon are there.

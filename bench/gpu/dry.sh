@@ -3,7 +3,7 @@
 # and has node_modules; PRETEXT_PYTHON has the packages of trainer/requirements.txt. It ends with an error if any part has failed.
 set -euo pipefail
 tree=$(realpath "$1") here=$(cd "$(dirname "$0")" && pwd)
-export WORK=${2:-/tmp/dry} SLOTS=8 SEEDS=1 OMP_NUM_THREADS=1 CONFIG=dry STUDY=dry-limits PLAN="debian pretext pretext+b dp-fedavg expand-only private public-only dp-ftrl central-dp local;systems fedlpp lora-dp-sgd dr-encoder scaleot-dp scaleot" EPSILONS=7.58 CORPORA="0 1" WORKERS=3
+export WORK=${2:-/tmp/dry} SLOTS=8 SEEDS=1 OMP_NUM_THREADS=1 CONFIG=dry STUDY=dry-limits PLAN=${PLAN:-debian pretext pretext+b dp-fedavg expand-only private public-only dp-ftrl central-dp local;systems fedlpp lora-dp-sgd dr-encoder scaleot-dp scaleot} EPSILONS=7.58 CORPORA="0 1" WORKERS=3
 export DATA=$WORK/data/debian PUBLIC=$WORK/data/passages.jsonl
 tiny="--sequence-tokens 32 --threads 1 --device cpu"
 export LARGE="--epochs 1 --batch 16 --micro-batch 8 $tiny" EVALUATE="--resamples 20"

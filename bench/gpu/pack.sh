@@ -38,5 +38,6 @@ stub sharp 'export default function sharp()'
 stub @libsql/client 'export function createClient()'
 cp -r "$cache/models/all-MiniLM-L6-v2" "$out/cache/models/"
 cp "$(command -v node)" "$out/bin/node"
+node_modules/.bin/tsc -p bench/gpu/tsconfig.json --outDir "$out/js"
 [ -d "$tree/.whl" ] && cp "$tree"/.whl/*.whl "$out/wheels/"
 du -sh "$out"/* "$out/app"/*

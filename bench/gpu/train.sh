@@ -103,6 +103,13 @@ large)
     [ -d "$MODELS/large_$arm-$seed/model" ] ||
       queue "large_$arm-$seed" "$gpu $pretext finetune $path --model $2 --out $MODELS/large_$arm-$seed --seed $seed --no-gguf $LARGE"
   done
+  # One corpus twice more: on all GPUs together, and with the frozen weights in 4 bits.
+  path=$(corpora | awk '$2 == 1 && $1 ~ /eps-7.58/ { print $3 }' | head -n 1)
+  [ -n "$path" ] && [ "$gpus" -gt 1 ] && [ ! -d "$MODELS/large_all-gpus-1/model" ] &&
+    queue "large_all-gpus-1" "$pretext finetune $path --model $2 --out $MODELS/large_all-gpus-1 --seed 1 --no-gguf $LARGE"
+  on_gpu
+  [ -n "$path" ] && [ ! -d "$MODELS/large_nf4-1/model" ] && "$PRETEXT_PYTHON" -c 'import bitsandbytes' 2>/dev/null &&
+    queue "large_nf4-1" "$gpu $pretext finetune $path --model $2 --out $MODELS/large_nf4-1 --seed 1 --no-gguf --quantise nf4 $LARGE"
   [ -d "$MODELS/large_public-1/model" ] ||
     queue "large_public-1" "$pretext finetune data/public/texts.jsonl --model $2 --out $MODELS/large_public-1 --seed 1 --no-gguf $LARGE"
   run_all

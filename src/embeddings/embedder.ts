@@ -17,6 +17,8 @@ export interface Embedder {
   readonly identity: EmbedderIdentity
   /** Where it runs, and why there, in words for the user ("cpu: no CUDA provider was found"). */
   readonly device: { readonly name: 'cpu' | 'webgpu' | 'cuda'; readonly why: string }
+  /** How many calls at once keep it busy. */
+  readonly parallel: number
   /**
    * One row per text, in order; unit L2 norm. The rows of one call may depend on each other in the last float bits
    * (padding, blocking), so a caller that holds private texts must call once per client: a client's embeddings then

@@ -1,15 +1,16 @@
-// The sentence encoder once its model is loaded, the same in Node and in a browser: token ids -> states -> mean -> norm 1.
+// A sentence encoder once its model is loaded, the same in Node and in a browser: token ids -> sums of states -> norm 1.
 import type { EmbedderIdentity } from './embedder.ts'
-import { type Matrix, matrix } from './matrix.ts'
-import { poolMean } from './pooling.ts'
-import { packBatches, padded } from './tokens.ts'
-import { runSession, type Transformers } from './transformers.ts'
+import { type Matrix, matrix, row } from './matrix.ts'
+import { normaliseInto, sumStates } from './pooling.ts'
+import { runSession, type Session } from './run-session.ts'
+import { packBatches } from './tokens.ts'
 
-type Model = Awaited<ReturnType<Transformers['AutoModel']['from_pretrained']>>
+/** The output with one sum of states for each text, where the graph pools (loaded-encoder.ts). */
+export const SUMS = 'pretext_sums'
+export const STATES = 'last_hidden_state'
 
 export interface LoadedEncoder {
-  readonly library: Transformers
-  readonly model: Model
+  readonly session: Session
   readonly encode: (text: string) => number[]
   readonly dim: number
   /** Padded tokens in one pass of the model. */
@@ -18,25 +19,36 @@ export interface LoadedEncoder {
 }
 
 export async function encodeTexts(texts: readonly string[], encoder: LoadedEncoder): Promise<Matrix> {
-  const { library, model, dim, tokensPerBatch, signal } = encoder
+  const { session, dim, tokensPerBatch, signal } = encoder
   const ids = texts.map(encoder.encode)
   const out = matrix(texts.length, dim)
-  const lengths = ids.map((row) => row.length)
-  for (const batch of packBatches(lengths, tokensPerBatch)) {
+  for (const batch of packBatches(
+    ids.map((row) => row.length),
+    tokensPerBatch,
+  )) {
     signal?.throwIfAborted()
-    const rows = batch.rows.map((index) => ids[index] as number[])
-    const states = await hiddenStates(library, model, rows)
+    const sums = await summedStates(
+      session,
+      batch.rows.map((index) => ids[index] as number[]),
+    )
+    // The direction of the mean is that of the sum.
     batch.rows.forEach((index, i) => {
-      poolMean(states, i, lengths[index] as number, out, index)
+      normaliseInto(row(sums, i), row(out, index))
     })
   }
   return out
 }
 
-/** Runs the encoder on padded sequences: batch x tokens x dim states. */
-export function hiddenStates(library: Transformers, model: Model, rows: readonly (readonly number[])[]) {
-  const { inputs, shape } = padded(rows)
-  return runSession(library, model, inputs, shape, 'last_hidden_state')
+/** Sum of the states of each sequence's own tokens: in the graph where it does that, or here. */
+async function summedStates(session: Session, sequences: readonly (readonly number[])[]): Promise<Matrix> {
+  if (!session.outputNames.includes(SUMS)) {
+    return sumStates(
+      await runSession(session, sequences, STATES),
+      sequences.map((ids) => ids.length),
+    )
+  }
+  const { data } = await runSession(session, sequences, SUMS)
+  return matrix(sequences.length, data.length / sequences.length, data)
 }
 
 /** What an encoder with these weights is called, wherever it runs. */

@@ -34,6 +34,7 @@ export function createHashingEmbedder(options: HashingEmbedderOptions = {}): Emb
       dim,
     },
     device: { name: 'cpu', why: 'hashing needs no other' },
+    parallel: 1,
     async embed(texts, { signal } = {}): Promise<Matrix> {
       const out = matrix(texts.length, dim)
       texts.forEach((text, i) => {

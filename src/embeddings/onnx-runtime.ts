@@ -10,7 +10,7 @@ export type OnnxRuntime = typeof import('onnxruntime-node')
 const TELEMETRY_OFF = 'ORT_DISABLE_TELEMETRY'
 
 /** Throws PretextError `dependency` in a worker thread whose process did not set the variable: there it can only be read. */
-function forbidTelemetry(): void {
+export function forbidTelemetry(): void {
   if (isMainThread) process.env[TELEMETRY_OFF] = '1'
   else if (process.env[TELEMETRY_OFF] === undefined) {
     throw new PretextError(

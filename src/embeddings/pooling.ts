@@ -1,30 +1,27 @@
 // From the hidden states of a model to one unit vector per text: mean over its own tokens, then L2 norm 1.
-import type { Matrix } from './matrix.ts'
-import { row } from './matrix.ts'
+import { type Matrix, matrix, row } from './matrix.ts'
 
-/**
- * Writes the unit-norm mean of the first `tokens` states of batch row `batchRow` into row `target` of `out`. Padding
- * does not enter; sums are taken in 64 bits.
- */
-export function poolMean(
+/** Sums of the first `lengths[i]` states of each batch row (batch x tokens x dim): padding does not enter. */
+export function sumStates(
   states: { readonly data: Float32Array; readonly dims: readonly number[] },
-  batchRow: number,
-  tokens: number,
-  out: Matrix,
-  target: number,
-): void {
-  const length = states.dims[1] as number
-  const { dim } = out
-  const sum = new Float64Array(dim)
-  for (let t = 0; t < tokens; t++) {
-    const offset = (batchRow * length + t) * dim
-    for (let d = 0; d < dim; d++) sum[d] = (sum[d] as number) + (states.data[offset + d] as number)
+  lengths: readonly number[],
+): Matrix {
+  const [, tokens, dim] = states.dims as [number, number, number]
+  const out = matrix(lengths.length, dim)
+  for (const [i, length] of lengths.entries()) {
+    // In 64 bits until all are in.
+    const sum = new Float64Array(dim)
+    for (let t = 0; t < length; t++) {
+      const offset = (i * tokens + t) * dim
+      for (let d = 0; d < dim; d++) sum[d] = (sum[d] as number) + (states.data[offset + d] as number)
+    }
+    row(out, i).set(sum)
   }
-  normaliseInto(sum, row(out, target))
+  return out
 }
 
 /** Copies a vector with its L2 norm made 1; a zero vector, which has no direction, becomes the first axis. */
-export function normaliseInto(vector: Float64Array, out: Float32Array): void {
+export function normaliseInto(vector: Float64Array | Float32Array, out: Float32Array): void {
   let square = 0
   for (const value of vector) square += value * value
   if (square === 0) {

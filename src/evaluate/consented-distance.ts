@@ -1,5 +1,6 @@
 // How near a set of synthetic texts is to the consented texts: the mean cosine distance of each consented text to its
 // nearest synthetic text, with a 95% bootstrap over clients. For reporting only: nothing in a run depends on it.
+import pLimit from 'p-limit'
 import type { Embedder } from '../embeddings/embedder.ts'
 import type { Matrix } from '../embeddings/matrix.ts'
 import { createNeighbours } from '../histogram/create-neighbours.ts'
@@ -18,13 +19,15 @@ export async function embedConsented(
   embedder: Embedder,
   options: { readonly maxTextsPerClient: number; readonly onClient?: (done: number) => void },
 ): Promise<ConsentedEmbeddings> {
-  const clients: Matrix[] = []
-  for (let i = 0; i < texts.clients; i++) {
+  let done = 0
+  const embedOne = async (i: number): Promise<Matrix> => {
     const first = Array.from({ length: Math.min(texts.textsOf(i), options.maxTextsPerClient) }, (_, j) => j)
-    clients.push(await embedder.embed(texts.read(i, first).texts))
-    options.onClient?.(i + 1)
+    const own = await embedder.embed(texts.read(i, first).texts)
+    options.onClient?.(++done)
+    return own
   }
-  return { clients }
+  const limit = pLimit(embedder.parallel)
+  return { clients: await Promise.all(Array.from({ length: texts.clients }, (_, i) => limit(embedOne, i))) }
 }
 
 /** Distances of each client's texts to their nearest row of `synthetic` (unit rows): 1 - cosine. */

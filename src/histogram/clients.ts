@@ -1,5 +1,6 @@
 // The clients of a run in one process: each embeds its own texts and votes. Private embeddings live in memory only, and
 // what leaves this file is ExactVotes.
+import pLimit from 'p-limit'
 import type { Embedder } from '../embeddings/embedder.ts'
 import { gatherRows, row } from '../embeddings/matrix.ts'
 import type { OnEvent } from '../events.ts'
@@ -23,7 +24,7 @@ export interface LocalClients {
   countLabels(labels: number): ExactVotes
 }
 
-/** Chooses each client's texts and embeds them, one client at a time. */
+/** Chooses each client's texts and embeds them, each client's in a call of their own. */
 export async function embedClients(
   texts: PrivateTexts | SimulationTexts,
   embedder: Embedder,
@@ -33,16 +34,23 @@ export async function embedClients(
   const label = 'embedding the private texts, client by client'
   // Progress in percent: how many clients or texts there are stays out of the events.
   options.onEvent({ type: 'stage', stage: 'embed', label, total: 100, unit: '%' })
+  let done = 0
   let percent = 0
-  for (let i = 0; i < texts.clients; i++) {
+  const limit = pLimit(embedder.parallel)
+  const embedOne = async (i: number) => {
     options.signal?.throwIfAborted()
     const chosen = texts.read(i, chooseTexts(texts.textsOf(i), options.maxTextsPerClient))
-    clients.push(finiteOnly({ embeddings: await embedder.embed(chosen.texts), labels: chosen.labels }))
+    clients[i] = finiteOnly({ embeddings: await embedder.embed(chosen.texts), labels: chosen.labels })
     // Every percent once, however few clients there are: the number of events tells nothing.
-    const reached = Math.floor((100 * (i + 1)) / texts.clients)
+    const reached = Math.floor((100 * ++done) / texts.clients)
     while (percent < reached) {
       options.onEvent({ type: 'progress', stage: 'embed', done: ++percent, total: 100 })
     }
+  }
+  try {
+    await Promise.all(Array.from({ length: texts.clients }, (_, i) => limit(embedOne, i)))
+  } finally {
+    limit.clearQueue()
   }
   options.onEvent({ type: 'stage-end', stage: 'embed', label })
   const simulation = texts.kind === 'simulation'

@@ -22,7 +22,8 @@ const options: OnnxEmbedderOptions = {
 embedderContract('the ONNX embedder with a tiny model', {
   create: () => createOnnxEmbedder(options),
   near: ['the cat sat on the mat', 'a cat sat on the old mat', 'cold dark rain'],
-  batchTolerance: 0,
+  // The sum over the tokens is taken in another order for another number of them.
+  batchTolerance: 1e-6,
 })
 
 describe('the ONNX embedder', () => {

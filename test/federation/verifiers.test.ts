@@ -67,5 +67,5 @@ it('a thread that has ended is an error, not a wait without end', async () => {
   const asked = one.start(round, [])
   asked.catch(() => {})
   await one.close()
-  await expect(one.start(round, [])).rejects.toThrow('a verifying thread has ended')
+  await expect(one.start(round, [])).rejects.toThrow('a thread has ended')
 })

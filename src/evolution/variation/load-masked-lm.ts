@@ -3,8 +3,9 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { type DeviceName, placeOnDevice } from '../../embeddings/device.ts'
 import { checkModelFolder, type Dtype } from '../../embeddings/model-folder.ts'
-import { padded, tokenEncoder } from '../../embeddings/tokens.ts'
-import { loadTransformers, runSession } from '../../embeddings/transformers.ts'
+import { runSession, sessionOf } from '../../embeddings/run-session.ts'
+import { tokenEncoder } from '../../embeddings/tokens.ts'
+import { loadTransformers } from '../../embeddings/transformers.ts'
 import { PretextError } from '../../errors.ts'
 import type { MaskedLanguageModel } from './mask-fill.ts'
 
@@ -49,13 +50,14 @@ export async function loadMaskedLm(options: MaskedLmOptions): Promise<LoadedMask
         session_options: name === 'cpu' ? { intraOpNumThreads: threads } : {},
       })
       const sample = tokenizer.encode('a sentence of some words that stands for the usual text')
-      const { inputs, shape } = padded(new Array(SEQUENCES_PER_TRIAL).fill(sample))
-      const run = () => runSession(library, model, inputs, shape, 'logits')
+      const samples = new Array(SEQUENCES_PER_TRIAL).fill(sample)
+      const run = () => runSession(sessionOf(library, model), samples, 'logits')
       return { loaded: model, run, dispose: () => model.dispose() }
     },
     options.hasGpu === undefined ? {} : { hasGpu: options.hasGpu },
   )
 
+  const session = sessionOf(library, model)
   const positions = (model.config as { max_position_embeddings?: number }).max_position_embeddings ?? 512
   // RoBERTa counts positions from the padding id on, which takes some of them away.
   const offset = String(model.config.model_type).includes('roberta') ? (tokenizer.pad_token_id ?? 1) + 1 : 0
@@ -70,11 +72,10 @@ export async function loadMaskedLm(options: MaskedLmOptions): Promise<LoadedMask
     decode: (tokens) => tokenizer.decode([...tokens], { skip_special_tokens: true }).trim(),
     async logitsAt(sequences, wanted) {
       if (sequences.length === 0) return []
-      const { inputs, shape } = padded(sequences)
-      const { data, dims } = await runSession(library, model, inputs, shape, 'logits')
-      const vocabulary = dims[2] as number
+      const { data, dims } = await runSession(session, sequences, 'logits')
+      const [, length, vocabulary] = dims as [number, number, number]
       return wanted.map((position, i) => {
-        const offset = (i * shape[1] + position) * vocabulary
+        const offset = (i * length + position) * vocabulary
         return data.slice(offset, offset + vocabulary)
       })
     },

@@ -4,6 +4,7 @@
 import type { Embedder } from '../../embeddings/embedder.ts'
 import { encodeTexts, onnxIdentity } from '../../embeddings/encode.ts'
 import { createHashingEmbedder } from '../../embeddings/hashing.ts'
+import { sessionOf } from '../../embeddings/run-session.ts'
 import { tokenEncoder } from '../../embeddings/tokens.ts'
 import { loadTransformers } from '../../embeddings/transformers.ts'
 import { PretextError } from '../../errors.ts'
@@ -50,14 +51,16 @@ export function createBrowserEmbedder(offered: OfferedEmbedder, options: Browser
         device === 'webgpu'
           ? { name: 'webgpu', why: 'as chosen' }
           : { name: 'cpu', why: 'WASM in this browser' },
+      parallel: 1,
       async embed(texts, { signal } = {}) {
         loading ??= load(offered, device, options)
-        const loaded = await loading.catch((error: unknown) => {
+        const { session, encode } = await loading.catch((error: unknown) => {
           loading = undefined
           throw error
         })
         return encodeTexts(texts, {
-          ...loaded,
+          session,
+          encode,
           dim,
           tokensPerBatch: TOKENS_PER_BATCH,
           ...(signal === undefined ? {} : { signal }),
@@ -115,7 +118,7 @@ async function load(
     device,
   })
   const encode = tokenEncoder(tokenizer, tokenizer.pad_token_id ?? 0)
-  return { library, model, encode: (text: string) => encode(text, maxTokens) }
+  return { model, session: sessionOf(library, model), encode: (text: string) => encode(text, maxTokens) }
 }
 
 async function verifiedFiles(

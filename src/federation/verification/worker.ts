@@ -1,8 +1,8 @@
 // A thread that verifies (worker-verifiers.ts): asked by messages, it answers each by its number. Shares and unfinished jobs
 // stay in its memory.
-import { parentPort } from 'node:worker_threads'
+import { answerQuestions } from '../../thread.ts'
 import { answerJob, finishJob, type Pending, startJob, type VerifyingRound } from './jobs.ts'
-import type { Question, Reply } from './worker-verifiers.ts'
+import type { Question } from './worker-verifiers.ts'
 
 const unfinished = new Map<number, { readonly round: VerifyingRound; readonly pending: readonly Pending[] }>()
 
@@ -26,12 +26,4 @@ function answer(question: Question): unknown {
   }
 }
 
-parentPort?.on('message', (question: Question) => {
-  let reply: Reply
-  try {
-    reply = { number: question.number, value: answer(question) }
-  } catch (error) {
-    reply = { number: question.number, error: error instanceof Error ? error : new Error('no error') }
-  }
-  parentPort?.postMessage(reply)
-})
+answerQuestions(answer)

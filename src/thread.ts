@@ -1,0 +1,88 @@
+// Work in a thread of its own, so that the process answers meanwhile and all cores work: asked by messages, it answers each
+// by its number, in any order.
+import { parentPort, Worker } from 'node:worker_threads'
+import { PretextError, type PretextErrorOptions } from './errors.ts'
+
+export interface Thread<Question> {
+  ask<Answer>(question: Question): Promise<Answer>
+  /** Questions without an answer yet. */
+  readonly busy: () => number
+  close(): Promise<void>
+}
+
+type Asked<Question> = { readonly number: number; readonly question: Question }
+type Reply = { readonly number: number } & (
+  | { readonly value: unknown; readonly error?: undefined }
+  | { readonly error: { readonly message: string; readonly known?: PretextErrorOptions } }
+)
+
+/**
+ * Starts a thread that runs the module `name`, which calls `answerQuestions`. It is named without its ending, since it is
+ * run from where this code is: the sources (.ts) or the package (.js).
+ */
+export function startThread<Question>(name: URL): Thread<Question> {
+  const worker = import.meta.url.endsWith('.ts')
+    ? // From the sources: the loader first, and then the thread itself.
+      new Worker(fromSources(`${name.href}.ts`), { eval: true })
+    : new Worker(new URL(`${name.href}.js`))
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
+  let numbers = 0
+  let gone: Error | undefined
+  const end = (error: Error) => {
+    gone ??= error
+    for (const { reject } of waiting.values()) reject(gone)
+    waiting.clear()
+  }
+  worker.on('message', (reply: Reply) => {
+    const asked = waiting.get(reply.number)
+    waiting.delete(reply.number)
+    // Only an unanswered question keeps the process alive.
+    if (waiting.size === 0) worker.unref()
+    if (reply.error === undefined) return asked?.resolve(reply.value)
+    const { message, known } = reply.error
+    asked?.reject(known === undefined ? new Error(message) : new PretextError(message, known))
+  })
+  worker.on('error', (error) => end(error instanceof Error ? error : new Error('a thread failed')))
+  worker.on('exit', () => end(new Error('a thread has ended')))
+  worker.unref()
+  return {
+    busy: () => waiting.size,
+    ask: <Answer>(question: Question) =>
+      new Promise<Answer>((resolve, reject) => {
+        if (gone !== undefined) return reject(gone)
+        const number = numbers++
+        waiting.set(number, { resolve: resolve as (value: unknown) => void, reject })
+        worker.ref()
+        const asked: Asked<Question> = { number, question }
+        worker.postMessage(asked)
+      }),
+    async close() {
+      await worker.terminate()
+    },
+  }
+}
+
+/** The thread's side. An error's message, code and hint travel; its cause stays here. */
+export function answerQuestions<Question>(answer: (question: Question) => unknown): void {
+  parentPort?.on('message', async ({ number, question }: Asked<Question>) => {
+    let reply: Reply
+    try {
+      reply = { number, value: await answer(question) }
+    } catch (error) {
+      const message = error instanceof Error ? error.message : 'no error'
+      reply = {
+        number,
+        error: error instanceof PretextError ? { message, known: optionsOf(error) } : { message },
+      }
+    }
+    parentPort?.postMessage(reply)
+  })
+}
+
+function optionsOf({ code, hint, details }: PretextError): PretextErrorOptions {
+  return { code, details, ...(hint === undefined ? {} : { hint }) }
+}
+
+function fromSources(href: string): string {
+  return `import('tsx/esm/api').then(({ register }) => { register(); return import(${JSON.stringify(href)}) })`
+}
