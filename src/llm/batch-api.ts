@@ -1,6 +1,6 @@
 // The four calls of OpenAI's Batch API (https://platform.openai.com/docs/guides/batch): put a file of requests there, begin
 // a batch, ask how it is, and fetch what it answered. Half the price, within a day.
-import { broken, overHttp } from './http.ts'
+import { ask, broken } from './http.ts'
 import type { Answer, Endpoint } from './openai-compatible.ts'
 
 export interface BatchState {
@@ -30,7 +30,7 @@ export function batchApi({ url, api, key, attempt }: Endpoint) {
 
   function call(path: string, init: RequestInit = {}): Promise<unknown> {
     const headers = { ...authorization, ...(init.headers as Record<string, string> | undefined) }
-    return overHttp(attempt, (fetch) => fetch(`${url}${path}`, { ...init, headers }))
+    return ask(attempt, `${url}${path}`, { ...init, headers })
   }
 
   async function named<T extends { readonly id: string }>(answer: Promise<unknown>): Promise<T> {
@@ -65,8 +65,10 @@ export function batchApi({ url, api, key, attempt }: Endpoint) {
         if (!response.ok) return response
         return new Response(JSON.stringify(await response.text()))
       }
-      const text = await overHttp({ ...attempt, fetch: asJson }, (fetch) =>
-        fetch(`${url}/files/${encodeURIComponent(file)}/content`, { headers: authorization }),
+      const text = await ask(
+        { ...attempt, fetch: asJson },
+        `${url}/files/${encodeURIComponent(file)}/content`,
+        { headers: authorization },
       )
       try {
         return String(text)

@@ -1,4 +1,4 @@
-// One attempt over HTTP, for both provider SDKs: a fetch whose failures are ProviderFailures (status, the provider's words,
+// One attempt over HTTP, by itself or for a provider's SDK: a fetch whose failures are ProviderFailures (status, the provider's words,
 // Retry-After), with a time limit that covers the body too. SDKs lose the headers or keep the key in their errors.
 import { ProviderFailure, providerWords, retryAfterMs } from './failure.ts'
 
@@ -12,34 +12,33 @@ export interface AttemptOptions {
   readonly now: () => number
 }
 
-/** Runs `attempt` with a fetch of its own and returns the body of its last answer. Throws ProviderFailures only. */
+/** Asks once and returns the answer's JSON. Throws ProviderFailures only. */
+export async function ask(options: AttemptOptions, url: string, init: RequestInit): Promise<unknown> {
+  return (await exchange(options, url, init, AbortSignal.timeout(options.timeoutMs))).body
+}
+
+/** Runs an SDK's `attempt` with a fetch of its own and returns the body of its last answer. Throws ProviderFailures only. */
 export async function overHttp(
   options: AttemptOptions,
   attempt: (fetch: Fetch) => Promise<unknown>,
 ): Promise<unknown> {
   const timeout = AbortSignal.timeout(options.timeoutMs)
   // The first failure is the true one: SDKs wrap it, some twice.
-  let failure: ProviderFailure | undefined
-  const fail = (made: ProviderFailure): never => {
-    failure ??= made
-    throw failure
-  }
+  let failure: unknown
   let body: unknown
   try {
     await attempt(async (url, init) => {
-      let text: string
-      let response: Response
       try {
-        response = await options.fetch(url, { ...init, signal: timeout })
-        text = await response.text()
+        const answer = await exchange(options, url, init, timeout)
+        body = answer.body
+        return new Response(answer.text, {
+          status: answer.status,
+          headers: { 'content-type': 'application/json' },
+        })
       } catch (error) {
-        return fail(timeout.aborted ? timedOut(options) : notReached(error, options))
+        failure ??= error
+        throw error
       }
-      if (!response.ok) return fail(refused(response, text, options))
-      body = parsed(text)
-      if (body === undefined) return fail(broken('an answer that is not JSON'))
-      const { status } = response
-      return new Response(text, { status, headers: { 'content-type': 'application/json' } })
     })
     return body
   } catch (error) {
@@ -50,6 +49,26 @@ export async function overHttp(
     const words = providerWords((error as Error).message, options.key)
     throw new ProviderFailure(`could not be used: ${words}`, { retry: 'never' })
   }
+}
+
+async function exchange(
+  options: AttemptOptions,
+  url: Parameters<Fetch>[0],
+  init: RequestInit | undefined,
+  timeout: AbortSignal,
+): Promise<{ readonly status: number; readonly text: string; readonly body: unknown }> {
+  let text: string
+  let response: Response
+  try {
+    response = await options.fetch(url, { ...init, signal: timeout })
+    text = await response.text()
+  } catch (error) {
+    throw timeout.aborted ? timedOut(options) : notReached(error, options)
+  }
+  if (!response.ok) throw refused(response, text, options)
+  const body = parsed(text)
+  if (body === undefined) throw broken('an answer that is not JSON')
+  return { status: response.status, text, body }
 }
 
 /** An answer with status 200 that is no completion: worth a few attempts. */

@@ -1,6 +1,6 @@
 // Any endpoint that speaks the OpenAI API: OpenAI, vLLM, SGLang, a llama.cpp server, most clouds. Chat or completions.
 import { PretextError } from '../errors.ts'
-import { type AttemptOptions, broken, type Fetch, overHttp } from './http.ts'
+import { type AttemptOptions, ask, broken, type Fetch } from './http.ts'
 import type { Completion, CompletionRequest, LanguageModel } from './model.ts'
 import { providerModelId } from './provider-id.ts'
 import { asMessages, asPrompt, checkRequest } from './request.ts'
@@ -97,7 +97,13 @@ export function openAiEndpoint(options: OpenAiCompatibleOptions): Endpoint {
 
 export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptions): Promise<LanguageModel> {
   const { id, api, url, key, attempt, body } = openAiEndpoint(options)
-  const { default: OpenAI } = await import('openai')
+  const address = `${url}${api === 'chat' ? '/chat/completions' : '/completions'}`
+  // Without the SDK, whose work of its own a fast server waits for: tries, time and errors are counted here anyway.
+  const headers = {
+    authorization: `Bearer ${key ?? 'none'}`,
+    'content-type': 'application/json',
+    ...(options.organisation === undefined ? {} : { 'openai-organization': options.organisation }),
+  }
 
   // The signal is looked at before sending only: what was sent is paid for, and is worth having.
   async function complete(
@@ -106,19 +112,10 @@ export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptio
   ): Promise<Completion> {
     checkRequest(request)
     signal?.throwIfAborted()
-    const answer = await overHttp(attempt, (fetchOnce) => {
-      const client = new OpenAI({
-        apiKey: key ?? 'none',
-        baseURL: url,
-        organization: options.organisation ?? null,
-        project: null,
-        // Tries and time are counted by `retry.ts` and `http.ts`, which also cover the body.
-        maxRetries: 0,
-        timeout: 2 * attempt.timeoutMs,
-        logLevel: 'off',
-        fetch: fetchOnce,
-      })
-      return client.post(api === 'chat' ? '/chat/completions' : '/completions', { body: body(request) })
+    const answer = await ask(attempt, address, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body(request)),
     })
     return completionFrom(answer as Answer, request)
   }
