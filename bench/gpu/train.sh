@@ -98,7 +98,7 @@ small)
   run_all
   ;;
 large)
-  corpora | awk '$2 == 1' | while read -r arm seed path; do
+  corpora | awk '$2 == 1' | sort -u -k 1,1 | while read -r arm seed path; do
     on_gpu
     [ -d "$MODELS/large_$arm-$seed/model" ] ||
       queue "large_$arm-$seed" "$gpu $pretext finetune $path --model $2 --out $MODELS/large_$arm-$seed --seed $seed --no-gguf $LARGE"
