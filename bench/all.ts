@@ -27,6 +27,7 @@ const ALL: readonly Benchmark[] = [
     imports: ['sentence_transformers', 'faiss', 'pandas', 'omegaconf', 'generalimport', 'openai', 'tiktoken'],
     needs: ['DPSDA', 'MINILM', 'dist/index.js'],
   },
+  { script: 'whole', args: ['configs/quickstart.yaml'] },
   { script: 'growth' },
   { script: 'install' },
   { script: 'start', needs: ['dist/index.js'] },

@@ -1,6 +1,8 @@
 // Where the time of a whole `pretext generate` goes: seconds and processor seconds of each kind of stage, and what the language
 // model gave while it was asked. npx tsx bench/whole.ts CONFIG [key=value ...] (bench/gpu/whole.sh for the one on a GPU).
-import { cpus } from 'node:os'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { loadConfig } from '../src/config/load.ts'
 import { generate } from '../src/run/generate.ts'
 
@@ -32,7 +34,8 @@ const enter = (next: string) => {
   since = { seconds: seconds(), cpuSeconds: cpuSeconds() }
 }
 
-const { report } = await generate(await loadConfig(file, { set }), {
+const runs = await mkdtemp(join(tmpdir(), 'whole-'))
+const { report } = await generate(await loadConfig(file, { set: [`output.folder=${runs}`, ...set] }), {
   onEvent: (event) => {
     if (event.type === 'stage') enter(event.stage)
     else if (event.type === 'stage-end') enter('between the stages')
@@ -53,3 +56,4 @@ for (const [name, of] of [...spent].sort(([, a], [, b]) => b.seconds - a.seconds
   )
 }
 console.log(`\n${JSON.stringify(report.llm)}`)
+await rm(runs, { recursive: true })

@@ -48,15 +48,19 @@ export function epsilonOfRow({ guarantee, asked, spent, perText }: ComparisonRow
 }
 
 export function bytesText(bytes: number): string {
-  if (bytes === 0) return '0'
-  if (bytes < 1000) return `${Math.round(bytes)} B`
-  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`
-  return `${(bytes / 1e6).toFixed(1)} MB`
+  return withPrefix(bytes, 'B')
 }
 
 export function flopsText(flops: number): string {
-  if (flops === 0) return '0'
-  const units = ['', 'k', 'M', 'G', 'T', 'P']
-  const power = Math.min(units.length - 1, Math.floor(Math.log10(flops) / 3))
-  return `${(flops / 1000 ** power).toFixed(1)} ${units[power]}FLOP`
+  return withPrefix(flops, 'FLOP')
+}
+
+/** With a decimal unless it is a whole number (of bytes, or a tick of an axis). */
+function withPrefix(value: number, unit: string): string {
+  if (value === 0) return '0'
+  const prefixes = ['', 'k', 'M', 'G', 'T', 'P']
+  const power = Math.max(0, Math.min(prefixes.length - 1, Math.floor(Math.log10(value) / 3)))
+  const scaled = value / 1000 ** power
+  const whole = Number.isInteger(scaled) || (power === 0 && unit === 'B')
+  return `${scaled.toFixed(whole ? 0 : 1)} ${prefixes[power]}${unit}`
 }
