@@ -7,8 +7,11 @@ export interface Thread<Question> {
   ask<Answer>(question: Question): Promise<Answer>
   /** Questions without an answer yet. */
   readonly busy: () => number
+  /** Takes no more questions, and ends when those asked are answered. */
   close(): Promise<void>
 }
+
+const ENDED = 'a thread has ended'
 
 type Asked<Question> = { readonly number: number; readonly question: Question }
 type Reply = { readonly number: number } & (
@@ -28,22 +31,28 @@ export function startThread<Question>(name: URL): Thread<Question> {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   let numbers = 0
   let gone: Error | undefined
+  let answered = () => {}
   const end = (error: Error) => {
     gone ??= error
     for (const { reject } of waiting.values()) reject(gone)
     waiting.clear()
+    answered()
   }
   worker.on('message', (reply: Reply) => {
     const asked = waiting.get(reply.number)
     waiting.delete(reply.number)
     // Only an unanswered question keeps the process alive.
-    if (waiting.size === 0) worker.unref()
+    if (waiting.size === 0) {
+      worker.unref()
+      answered()
+    }
     if (reply.error === undefined) return asked?.resolve(reply.value)
     const { message, known } = reply.error
     asked?.reject(known === undefined ? new Error(message) : new PretextError(message, known))
   })
   worker.on('error', (error) => end(error instanceof Error ? error : new Error('a thread failed')))
-  worker.on('exit', () => end(new Error('a thread has ended')))
+  worker.on('messageerror', () => end(new Error('a thread gave an answer that could not be read')))
+  worker.on('exit', () => end(new Error(ENDED)))
   worker.unref()
   return {
     busy: () => waiting.size,
@@ -51,12 +60,19 @@ export function startThread<Question>(name: URL): Thread<Question> {
       new Promise<Answer>((resolve, reject) => {
         if (gone !== undefined) return reject(gone)
         const number = numbers++
-        waiting.set(number, { resolve: resolve as (value: unknown) => void, reject })
-        worker.ref()
         const asked: Asked<Question> = { number, question }
         worker.postMessage(asked)
+        waiting.set(number, { resolve: resolve as (value: unknown) => void, reject })
+        worker.ref()
       }),
     async close() {
+      // A thread that is ended within native code takes the whole process with it, so what it does is waited for.
+      gone ??= new Error(ENDED)
+      while (waiting.size > 0) {
+        await new Promise<void>((resolve) => {
+          answered = resolve
+        })
+      }
       await worker.terminate()
     },
   }
@@ -69,7 +85,7 @@ export function answerQuestions<Question>(answer: (question: Question) => unknow
     try {
       reply = { number, value: await answer(question) }
     } catch (error) {
-      const message = error instanceof Error ? error.message : 'no error'
+      const message = error instanceof Error ? error.message : 'a thread threw something that is no error'
       reply = {
         number,
         error: error instanceof PretextError ? { message, known: optionsOf(error) } : { message },

@@ -15,8 +15,14 @@ export function outputOf(args: CommonArguments): Output {
 /** A signal that the first Ctrl-C (or TERM) sets off; the second ends the process at once. */
 export function interruptible<T>(output: Output, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(130)
+  const stop = (name: NodeJS.Signals) => {
+    if (controller.signal.aborted) {
+      // By the signal and not by an exit, which would wait for threads in native code, and fail on them.
+      process.off('SIGINT', stop)
+      process.off('SIGTERM', stop)
+      process.kill(process.pid, name)
+      return
+    }
     output.close()
     output.info('stopping after the calls in flight (again to stop at once) ...')
     controller.abort()

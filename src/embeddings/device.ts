@@ -50,7 +50,10 @@ export async function placeOnDevice<T>(
       reasons.push(`no ${name} (${inShort(error)})`)
       continue
     }
-    const cpu = await attempt('cpu', load, now)
+    const cpu = await attempt('cpu', load, now).catch(async (error: unknown) => {
+      await gpu.trial.dispose()
+      throw error
+    })
     const [faster, slower] = gpu.ms < cpu.ms ? [gpu, cpu] : [cpu, gpu]
     await slower.trial.dispose()
     const compared = `${faster.ms.toFixed(0)} ms for a trial, ${slower.name} ${slower.ms.toFixed(0)} ms`

@@ -5,7 +5,7 @@ import { normaliseInto, sumStates } from './pooling.ts'
 import { runSession, type Session } from './run-session.ts'
 import { packBatches } from './tokens.ts'
 
-/** The output with one sum of states for each text, where the graph pools (loaded-encoder.ts). */
+/** The output with one sum of states for each text, where the graph pools (load-encoder.ts). */
 export const SUMS = 'pretext_sums'
 export const STATES = 'last_hidden_state'
 

@@ -31,6 +31,7 @@ export function encoderThreads(
   const free = [first]
   const waiting: ((thread: EncoderThread) => void)[] = []
   let timer: NodeJS.Timeout | undefined
+  let starting: Promise<void> | undefined
   let full = most <= 1
 
   const give = (thread: EncoderThread) => {
@@ -54,7 +55,9 @@ export function encoderThreads(
   }
   const growSoon = () => {
     if (full || waiting.length === 0) return
-    timer ??= setTimeout(grow, PATIENCE_MS)
+    timer ??= setTimeout(() => {
+      starting = grow()
+    }, PATIENCE_MS)
   }
   const take = (): Promise<EncoderThread> => {
     const thread = free.pop()
@@ -78,6 +81,7 @@ export function encoderThreads(
     async close() {
       full = true
       clearTimeout(timer)
+      await starting
       await Promise.all(all.map((thread) => thread.close()))
     },
   }

@@ -1,6 +1,5 @@
 // Loads a sentence encoder into ONNX Runtime, with pooling in its graph: the states of a text's tokens are summed where they
 // are (on a GPU a hundredth of the bytes comes back).
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PretextError } from '../errors.ts'
@@ -41,7 +40,8 @@ export async function loadEncoder(options: EncoderOptions): Promise<LoadedEncode
     session,
     encode: (text) => encode(text, maxTokens),
     dim: dims.at(-1) as number,
-    tokensPerBatch: TOKENS_PER_BATCH[device],
+    // Without a mask padding would count, so that every text is a batch of its own.
+    tokensPerBatch: session.inputNames.includes('attention_mask') ? TOKENS_PER_BATCH[device] : 0,
   }
 }
 
@@ -50,12 +50,15 @@ async function openSession({ folder, dtype, device, threads }: EncoderOptions): 
   const file = join(folder, weightsFile(dtype))
   const options = {
     executionProviders: [device],
+    // Nothing is logged, whoever loaded ONNX Runtime first: its messages quote token ids.
+    logSeverityLevel: 4 as const,
     ...(device === 'cpu' ? { intraOpNumThreads: threads, interOpNumThreads: 1 } : {}),
   }
-  // Weights in a file of their own are found beside the model only if that is loaded by its path, as it is.
-  const session = existsSync(`${file}_data`)
-    ? await InferenceSession.create(file, options)
-    : await InferenceSession.create(withSums(await readFile(file)), options)
+  const model = withSums(await readFile(file))
+  // As it is, where it has weights in other files (which are found by its path), no mask, or other outputs.
+  const session = await InferenceSession.create(model, options).catch(() =>
+    InferenceSession.create(file, options),
+  )
   return {
     inputNames: session.inputNames,
     outputNames: session.outputNames,
@@ -64,18 +67,32 @@ async function openSession({ folder, dtype, device, threads }: EncoderOptions): 
   }
 }
 
-/** sums = mask x states, for each text: 1 x tokens by tokens x dim. */
+/**
+ * sums = mask x states, for each text: 1 x tokens by tokens x dim. States of padding are made 0 first: what a model gives
+ * there need not be finite.
+ */
 function withSums(model: Uint8Array): Uint8Array {
-  const float32 = { to: 1 }
+  const [float32, bool] = [{ to: 1 }, { to: 9 }]
   return extendModel(model, {
     nodes: [
       { type: 'Cast', inputs: ['attention_mask'], outputs: ['pretext_mask'], attributes: float32 },
-      { type: 'Reshape', inputs: ['pretext_mask', 'pretext_shape'], outputs: ['pretext_row'] },
+      { type: 'Reshape', inputs: ['pretext_mask', 'pretext_row_shape'], outputs: ['pretext_row'] },
+      { type: 'Cast', inputs: ['attention_mask'], outputs: ['pretext_own'], attributes: bool },
+      { type: 'Reshape', inputs: ['pretext_own', 'pretext_column_shape'], outputs: ['pretext_column'] },
       { type: 'Cast', inputs: [STATES], outputs: ['pretext_states'], attributes: float32 },
-      { type: 'MatMul', inputs: ['pretext_row', 'pretext_states'], outputs: [SUMS] },
+      {
+        type: 'Where',
+        inputs: ['pretext_column', 'pretext_states', 'pretext_zero'],
+        outputs: ['pretext_own_states'],
+      },
+      { type: 'MatMul', inputs: ['pretext_row', 'pretext_own_states'], outputs: [SUMS] },
     ],
-    // As many texts as there are, one row, and what remains.
-    constants: [{ name: 'pretext_shape', type: 'int64', dims: [3], data: BigInt64Array.of(0n, 1n, -1n) }],
+    constants: [
+      // As many texts as there are; 1 and what remains.
+      { name: 'pretext_row_shape', type: 'int64', dims: [3], data: BigInt64Array.of(0n, 1n, -1n) },
+      { name: 'pretext_column_shape', type: 'int64', dims: [3], data: BigInt64Array.of(0n, -1n, 1n) },
+      { name: 'pretext_zero', type: 'float32', dims: [], data: Float32Array.of(0) },
+    ],
     outputs: [{ name: SUMS, type: 'float32', dims: ['texts', 'one', 'dim'] }],
   })
 }

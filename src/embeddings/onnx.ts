@@ -8,15 +8,16 @@
 // Batch invariance: on the x64 CPU with the int8 all-MiniLM-L6-v2 (weights stored as int8, computed in fp32) values of a text's
 // embedding alone and among 127 others differed by 3e-8 at most (test/embeddings/onnx-minilm.test.ts). So a caller that holds private
 // texts calls once per client.
-import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { availableParallelism, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
 import { startThread } from '../thread.ts'
 import { type DeviceName, placeOnDevice } from './device.ts'
 import type { Embedder } from './embedder.ts'
 import { onnxIdentity } from './encode.ts'
 import { type EncoderThread, encoderThreads, pieces } from './encoder-threads.ts'
 import { type Matrix, matrix, row } from './matrix.ts'
-import { checkModelFolder, type Dtype } from './model-folder.ts'
+import { checkModelFolder, type Dtype, weightsFile } from './model-folder.ts'
 import { forbidTelemetry } from './onnx-runtime.ts'
 
 export interface OnnxEmbedderOptions {
@@ -37,6 +38,10 @@ export interface OnnxEmbedderOptions {
 
 /** Threads with an encoder each: more cost memory for little (on a CPU they then have more cores each). */
 const MOST_THREADS = { cpu: 8, webgpu: 1, cuda: 8 } as const
+/** Of the machine's memory, for all of them. */
+const MEMORY_SHARE = 0.25
+/** Seen of an encoder with 23 MB of weights: 280 MB, with its tokenizer and the weights in 32 bits. */
+const MEMORY = { own: 2 ** 28, ofWeights: 4 } as const
 
 /** Characters that go to a thread at once: small enough that all threads have work, and a GPU full passes. */
 const PIECE_CHARACTERS = { cpu: 1_024, webgpu: 65_536, cuda: 16_384 } as const
@@ -51,13 +56,18 @@ export async function createOnnxEmbedder(options: OnnxEmbedderOptions): Promise<
   checkModelFolder(folder, dtype)
   // The threads could only read the variable.
   forbidTelemetry()
+  const { size } = await stat(join(folder, weightsFile(dtype)))
+  const fit = Math.floor((MEMORY_SHARE * totalmem()) / (MEMORY.own + MEMORY.ofWeights * size))
+  let started = 0
   const start = async (device: DeviceName) => {
     const thread: EncoderThread = startThread(new URL('encoder-thread', import.meta.url))
-    const most = Math.min(MOST_THREADS[device], threads)
+    const most = Math.max(1, Math.min(MOST_THREADS[device], threads, fit))
+    // The cores are shared out whole: of 12 among 8 threads the later ones have two.
+    const cores = Math.floor((threads + (started++ % most)) / most)
     try {
       const dim = await thread.ask<number>({
         type: 'load',
-        options: { folder: resolve(folder), dtype, device, maxTokens, threads: Math.floor(threads / most) },
+        options: { folder: resolve(folder), dtype, device, maxTokens, threads: cores },
       })
       return { thread, dim, most }
     } catch (error) {
@@ -71,8 +81,13 @@ export async function createOnnxEmbedder(options: OnnxEmbedderOptions): Promise<
       const loaded = await start(name)
       const { thread, most } = loaded
       const run = () => thread.ask<Matrix>({ type: 'embed', texts: TRIAL })
-      const { values } = await run()
-      if (!values.every(Number.isFinite)) throw new Error('it gave numbers that are not finite')
+      try {
+        const { values } = await run()
+        if (!values.every(Number.isFinite)) throw new Error('it gave numbers that are not finite')
+      } catch (error) {
+        await thread.close()
+        throw error
+      }
       return { loaded, atOnce: most, run, dispose: () => thread.close() }
     },
     options.hasGpu === undefined ? {} : { hasGpu: options.hasGpu },

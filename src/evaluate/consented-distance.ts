@@ -27,7 +27,11 @@ export async function embedConsented(
     return own
   }
   const limit = pLimit(embedder.parallel)
-  return { clients: await Promise.all(Array.from({ length: texts.clients }, (_, i) => limit(embedOne, i))) }
+  try {
+    return { clients: await Promise.all(Array.from({ length: texts.clients }, (_, i) => limit(embedOne, i))) }
+  } finally {
+    limit.clearQueue()
+  }
 }
 
 /** Distances of each client's texts to their nearest row of `synthetic` (unit rows): 1 - cosine. */

@@ -179,6 +179,7 @@ const VALUES_FOR_THREADS = 65_536
 
 function sessionOptions(values: number) {
   return {
+    logSeverityLevel: 4 as const,
     intraOpNumThreads: values < VALUES_FOR_THREADS ? 1 : availableParallelism(),
     // A thread that waits for the next block leaves its core to others.
     extra: { session: { intra_op: { allow_spinning: '0' } } },

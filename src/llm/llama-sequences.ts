@@ -1,5 +1,6 @@
 // The sequences of one or more llama.cpp contexts as a pool: each works on one request at a time and keeps what it evaluated,
 // so that a prompt that begins like an earlier one (the same examples, the same instructions) is evaluated from there on only.
+import { setMaxListeners } from 'node:events'
 import type {
   CustomBatchingPrioritizationStrategy,
   LlamaContext,
@@ -82,7 +83,10 @@ export function sequencePool(contexts: readonly LlamaContext[]): SequencePool {
         refuse: reject,
       }
       waiting.push(entry)
-      signal?.addEventListener('abort', stop, { once: true })
+      if (signal === undefined) return
+      // More wait for one signal than Node expects.
+      setMaxListeners(0, signal)
+      signal.addEventListener('abort', stop, { once: true })
     })
   }
 

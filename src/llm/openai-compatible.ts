@@ -64,6 +64,7 @@ export function openAiEndpoint(options: OpenAiCompatibleOptions): Endpoint {
       hint: `export ${keyName}=..., or name another variable with llm.apiKeyEnv`,
     })
   }
+  checkSendable({ [`the environment variable ${keyName}`]: key, 'llm.organisation': options.organisation })
   const maxTokensField =
     options.maxTokensField ?? (own && api === 'chat' ? 'max_completion_tokens' : 'max_tokens')
   const extended = options.extendedSampling ?? !own
@@ -95,11 +96,26 @@ export function openAiEndpoint(options: OpenAiCompatibleOptions): Endpoint {
   }
 }
 
+/** What could never be sent is said at once: no request would succeed. */
+function checkSendable(values: Readonly<Record<string, string | undefined>>): void {
+  for (const [what, value = ''] of Object.entries(values)) {
+    try {
+      new Headers({ value })
+    } catch {
+      throw new PretextError(`expected ${what} to be what an HTTP header can hold, it is not`, {
+        code: 'config',
+        hint: 'look for quotation marks, spaces and line breaks that were copied with it',
+      })
+    }
+  }
+}
+
 export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptions): Promise<LanguageModel> {
   const { id, api, url, key, attempt, body } = openAiEndpoint(options)
   const address = `${url}${api === 'chat' ? '/chat/completions' : '/completions'}`
   // Without the SDK, whose work of its own a fast server waits for: tries, time and errors are counted here anyway.
   const headers = {
+    accept: 'application/json',
     authorization: `Bearer ${key ?? 'none'}`,
     'content-type': 'application/json',
     ...(options.organisation === undefined ? {} : { 'openai-organization': options.organisation }),

@@ -1,5 +1,5 @@
 // The name of a remote model. Endpoint, API and extra settings change the answers, so they are part of it (and so of every
-// cache key); credentials in an address are not.
+// cache key).
 import { createHash } from 'node:crypto'
 import { PretextError } from '../errors.ts'
 
@@ -15,12 +15,12 @@ export function providerModelId(
   provider: string,
   { model, url, api, extraBody = {} }: ProviderModel,
 ): string {
-  const at = url === undefined ? '' : `@${withoutCredentials(url)}`
+  const at = url === undefined ? '' : `@${checked(url)}`
   const extra = Object.keys(extraBody).length === 0 ? '' : `+${shortHash(extraBody)}`
   return `${provider}:${model}${at}${api === 'completions' ? ' (completions)' : ''}${extra}`
 }
 
-function withoutCredentials(url: string): string {
+function checked(url: string): string {
   let parsed: URL
   try {
     parsed = new URL(url)
@@ -29,6 +29,12 @@ function withoutCredentials(url: string): string {
     throw new PretextError('expected llm.baseUrl to be an address, got something else', {
       code: 'config',
       hint: 'write it like http://localhost:8000/v1',
+    })
+  }
+  if (parsed.username + parsed.password !== '') {
+    throw new PretextError('expected llm.baseUrl without a user and a password, it has them', {
+      code: 'config',
+      hint: 'no request could be sent to it; put the key into the environment variable that llm.apiKeyEnv names',
     })
   }
   return `${parsed.origin}${parsed.pathname.replace(/\/+$/, '')}`

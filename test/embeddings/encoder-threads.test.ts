@@ -96,9 +96,9 @@ describe('the threads of an embedder', () => {
     pool.embed(['a'])
     pool.embed(['b'])
     await vi.advanceTimersByTimeAsync(300)
-    await pool.close()
+    const closing = pool.close()
     ready()
-    await vi.advanceTimersByTimeAsync(0)
+    await closing
     expect(first.fake.close).toHaveBeenCalledTimes(1)
     expect(second.fake.close).toHaveBeenCalledTimes(1)
   })

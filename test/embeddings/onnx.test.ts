@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { row } from '../../src/embeddings/matrix.ts'
 import { createOnnxEmbedder, type OnnxEmbedderOptions } from '../../src/embeddings/onnx.ts'
+import { encodeModel } from '../../src/embeddings/onnx-graph.ts'
 import { embedderContract } from './contract.ts'
 
 const tiny = join(import.meta.dirname, '../golden/tiny-model')
@@ -85,15 +86,65 @@ describe('the ONNX embedder', () => {
     })
   })
 
-  it('tells nothing of a text, nor its token ids, when the model fails on it', async () => {
-    // A tokenizer that knows one word more than the model: the lookup of its id fails inside ONNX Runtime. The process
-    // is a child, so that what native code writes is caught too.
-    const path = join(folder, 'tokenizer.json')
-    const tokenizer = JSON.parse(await readFile(path, 'utf8'))
-    tokenizer.model.vocab.canaryword = 74_321
-    await writeFile(path, JSON.stringify(tokenizer))
+  it.each(['attention_mask', undefined])(
+    'counts no padding, whatever the model gives there (mask: %s)',
+    async (mask) => {
+      // The state of a token is a row of a table, and that of padding is no number.
+      const table = Float32Array.from({ length: 2 * 35 }, (_, i) => (i < 2 ? Number.NaN : Math.sin(i)))
+      const input = (name: string) => ({ name, type: 'int64', dims: ['texts', 'tokens'] }) as const
+      const model = encodeModel({
+        name: 'table',
+        nodes: [{ type: 'Gather', inputs: ['table', 'input_ids'], outputs: ['last_hidden_state'] }],
+        constants: [{ name: 'table', type: 'float32', dims: [35, 2], data: table }],
+        inputs: [input('input_ids'), ...(mask === undefined ? [] : [input(mask)])],
+        outputs: [{ name: 'last_hidden_state', type: 'float32', dims: ['texts', 'tokens', 2] }],
+      })
+      await writeFile(join(folder, 'onnx/model.onnx'), model)
+      const embedder = await createOnnxEmbedder({ ...options, folder })
+      const [alone] = [await embedder.embed(['the cat'])]
+      const together = await embedder.embed(['the cat', 'a cat sat on the old mat'])
+      expect(alone?.values.every(Number.isFinite)).toBe(true)
+      expect(row(together, 0)).toEqual(alone?.values)
+      await embedder.dispose()
+    },
+  )
+
+  it('goes on to the end of what it does when it is disposed, and the process with it', async () => {
     const script = `
+      import { createEmbedder } from ${JSON.stringify(new URL('../../src/embeddings/create.ts', import.meta.url).href)}
+      const embedder = await createEmbedder({ model: 'all-MiniLM-L6-v2', device: 'cpu' })
+      const texts = Array.from({ length: 200 }, (_, i) => 'some words of a text '.repeat(10) + i)
+      const works = Array.from({ length: 5 }, () => embedder.embed(texts))
+      setTimeout(() => embedder.dispose(), 1500)
+      const ends = await Promise.allSettled(works)
+      console.log(ends.map(({ status, reason }) => status + ': ' + reason?.message).join(', '))
+    `
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--import',
+      'tsx',
+      '--input-type=module',
+      '-e',
+      script,
+    ])
+    expect(stdout.trim()).toBe(Array(5).fill('rejected: a thread has ended').join(', '))
+  })
+
+  it.each(['a thread', 'somebody else'])(
+    'tells nothing of a text, nor its token ids, when the model fails on it (ONNX Runtime first loaded by %s)',
+    async (first) => {
+      // A tokenizer that knows one word more than the model: the lookup of its id fails inside ONNX Runtime. The process
+      // is a child, so that what native code writes is caught too.
+      const path = join(folder, 'tokenizer.json')
+      const tokenizer = JSON.parse(await readFile(path, 'utf8'))
+      tokenizer.model.vocab.canaryword = 74_321
+      await writeFile(path, JSON.stringify(tokenizer))
+      const script = `
       import { createOnnxEmbedder } from ${JSON.stringify(new URL('../../src/embeddings/onnx.ts', import.meta.url).href)}
+      import { loadOnnxRuntime } from ${JSON.stringify(new URL('../../src/embeddings/onnx-runtime.ts', import.meta.url).href)}
+      if (${first === 'somebody else'}) {
+        const { InferenceSession } = await loadOnnxRuntime()
+        await InferenceSession.create(${JSON.stringify(join(tiny, 'onnx/model.onnx'))})
+      }
       const embedder = await createOnnxEmbedder(${JSON.stringify({ ...options, folder })})
       await embedder.embed(['the cat'])
       try {
@@ -103,20 +154,21 @@ describe('the ONNX embedder', () => {
         console.error(error)
       }
     `
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [
-      '--import',
-      'tsx',
-      '--input-type=module',
-      '-e',
-      script,
-    ])
-    expect(JSON.parse(stdout)).toEqual({
-      name: 'PretextError',
-      code: 'unexpected',
-      text: 'PretextError: the model failed while it ran; its own message is withheld because it can quote the tokens of a text',
-      cause: 'undefined',
-    })
-    expect(stderr).toMatch(/^PretextError: the model failed/)
-    expect(stdout + stderr).not.toMatch(/74321|canaryword|input_ids/)
-  })
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+        '--import',
+        'tsx',
+        '--input-type=module',
+        '-e',
+        script,
+      ])
+      expect(JSON.parse(stdout)).toEqual({
+        name: 'PretextError',
+        code: 'unexpected',
+        text: 'PretextError: the model failed while it ran; its own message is withheld because it can quote the tokens of a text',
+        cause: 'undefined',
+      })
+      expect(stderr).toMatch(/^PretextError: the model failed/)
+      expect(stdout + stderr).not.toMatch(/74321|canaryword|input_ids/)
+    },
+  )
 })

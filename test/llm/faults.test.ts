@@ -256,9 +256,11 @@ describe.each(['openai', 'huggingface'] as const)('%s', (provider) => {
     expect(server.seen[0]?.authorization ?? 'none').not.toContain(KEY)
   })
 
-  it('does not put a password of the address into its name', async () => {
-    const { model } = await open(provider, { baseUrl: `http://me:${KEY}@127.0.0.1:9/v1/` })
-    expect(model.id).toBe(`${provider}:small@http://127.0.0.1:9/v1`)
+  it('takes no password in the address, and does not repeat it', async () => {
+    await expect(open(provider, { baseUrl: `http://me:${KEY}@127.0.0.1:9/v1/` })).rejects.toMatchObject({
+      code: 'config',
+      message: 'expected llm.baseUrl without a user and a password, it has them',
+    })
     await expect(open(provider, { baseUrl: `not an address ${KEY}` })).rejects.toMatchObject({
       code: 'config',
       message: 'expected llm.baseUrl to be an address, got something else',

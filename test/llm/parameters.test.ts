@@ -148,3 +148,15 @@ describe('hugging face', () => {
     expect(urls[0]).toMatch(/^https:\/\/.*\/v1\/chat\/completions$/)
   })
 })
+
+it('refuses a key that no header can hold at once, and does not repeat it', async () => {
+  const made = createOpenAiCompatibleModel({
+    model: 'small',
+    baseUrl: server.baseUrl,
+    env: { OPENAI_API_KEY: 'sk-“secret”' },
+  })
+  await expect(made).rejects.toMatchObject({
+    code: 'config',
+    message: 'expected the environment variable OPENAI_API_KEY to be what an HTTP header can hold, it is not',
+  })
+})
