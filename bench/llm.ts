@@ -57,7 +57,10 @@ for (const size of sizes.split(',').map(Number)) {
       return perToken(answer, answer.tokens)
     }
   }
-  if (process.env.BATCHED_BENCH !== undefined) arms['llama-batched-bench'] = () => batchedBench(size)
+  if (process.env.BATCHED_BENCH !== undefined) {
+    arms['llama-batched-bench, one prompt for all'] = () => batchedBench(size, true)
+    arms['llama-batched-bench, a prompt each'] = () => batchedBench(size, false)
+  }
   const summary = await interleave(arms, Number(turns))
   report(
     `${size} texts of ${tokens} tokens, ${threads} threads (ms for 1,000 tokens)`,
@@ -74,10 +77,11 @@ function perToken({ wallMs, cpuMs }: Measured, generated: number): Measured {
   return { wallMs: (1000 * wallMs) / generated, cpuMs: (1000 * cpuMs) / generated }
 }
 
-/** Its prompt (shared by all texts, as ours is) and its generation; it does not draw from the probabilities. */
-async function batchedBench(size: number): Promise<Measured> {
+/** Prompt and generation; it does not draw from the probabilities. Ours lies between: prompts begin alike and end differently. */
+async function batchedBench(size: number, shared: boolean): Promise<Measured> {
   const prompt = 56
-  const args = `-npp ${prompt} -ntg ${tokens} -npl ${size} -pps -c ${prompt + size * (tokens + 1) + 64} -b 512 -ub 512 -t ${threads} -tb ${threads} --output-format jsonl`
+  const context = (shared ? prompt : size * prompt) + size * (tokens + 1) + 64
+  const args = `-npp ${prompt} -ntg ${tokens} -npl ${size} ${shared ? '-pps ' : ''}-c ${context} -b 512 -ub 512 -t ${threads} -tb ${threads} --output-format jsonl`
   const { stdout } = await promisify(execFile)(process.env.BATCHED_BENCH as string, [
     '-m',
     modelPath,

@@ -26,7 +26,7 @@ type Reply = { readonly number: number } & (
 export function startThread<Question>(name: URL): Thread<Question> {
   const worker = import.meta.url.endsWith('.ts')
     ? // From the sources: the loader first, and then the thread itself.
-      new Worker(fromSources(`${name.href}.ts`), { eval: true })
+      new Worker(fromSources(`${name.href}.ts`), { eval: true, execArgv: [] })
     : new Worker(new URL(`${name.href}.js`))
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   let numbers = 0

@@ -12,8 +12,8 @@ export interface EncoderThreads {
   close(): Promise<void>
 }
 
-/** Loading takes about twice as long. */
-const PATIENCE_MS = 250
+/** Loading takes about twice as long, of a core that others may want. */
+const PATIENCE_MS = 500
 
 /** What a longer text counts for: its end is cut off. */
 const MOST_CHARACTERS = 1_024

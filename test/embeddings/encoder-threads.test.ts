@@ -95,7 +95,7 @@ describe('the threads of an embedder', () => {
     })
     pool.embed(['a'])
     pool.embed(['b'])
-    await vi.advanceTimersByTimeAsync(300)
+    await vi.advanceTimersByTimeAsync(600)
     const closing = pool.close()
     ready()
     await closing
