@@ -31,6 +31,7 @@ export function encoderThreads(
   const free = [first]
   const waiting: ((thread: EncoderThread) => void)[] = []
   let timer: NodeJS.Timeout | undefined
+  // One thread at a time: while it starts, others may come to wait.
   let starting: Promise<void> | undefined
   let full = most <= 1
 
@@ -40,7 +41,6 @@ export function encoderThreads(
     else next(thread)
   }
   const grow = async () => {
-    timer = undefined
     if (waiting.length === 0 || full) return
     try {
       const thread = await start()
@@ -51,12 +51,14 @@ export function encoderThreads(
     } catch {
       full = true
     }
-    growSoon()
   }
   const growSoon = () => {
-    if (full || waiting.length === 0) return
-    timer ??= setTimeout(() => {
+    if (full || waiting.length === 0 || timer !== undefined) return
+    timer = setTimeout(async () => {
       starting = grow()
+      await starting
+      timer = undefined
+      growSoon()
     }, PATIENCE_MS)
   }
   const take = (): Promise<EncoderThread> => {

@@ -51,6 +51,26 @@ describe('the threads of an embedder', () => {
     expect(start).toHaveBeenCalledTimes(1)
   })
 
+  it('start one at a time, however long that takes and however many come to wait', async () => {
+    const first = thread()
+    const others = Array.from({ length: 3 }, thread)
+    const ready: (() => void)[] = []
+    const start = vi.fn(async () => {
+      const { fake } = others[ready.length] as (typeof others)[number]
+      await new Promise<void>((resolve) => ready.push(resolve))
+      return fake
+    })
+    const pool = encoderThreads(first.fake, 3, start)
+    pool.embed(['text 0'])
+    for (let second = 1; second <= 60; second++) {
+      pool.embed([`text ${second}`])
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(start).toHaveBeenCalledTimes(second < 20 ? 1 : 2)
+      if (second === 19 || second === 40) ready.at(-1)?.()
+    }
+    expect(others.map(({ asked }) => asked.length)).toEqual([1, 1, 0])
+  })
+
   it('go on without a thread that cannot be started', async () => {
     const first = thread()
     const start = vi.fn(async () => {

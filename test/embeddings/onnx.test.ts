@@ -114,10 +114,11 @@ describe('the ONNX embedder', () => {
       import { createEmbedder } from ${JSON.stringify(new URL('../../src/embeddings/create.ts', import.meta.url).href)}
       const embedder = await createEmbedder({ model: 'all-MiniLM-L6-v2', device: 'cpu' })
       const texts = Array.from({ length: 200 }, (_, i) => 'some words of a text '.repeat(10) + i)
-      const works = Array.from({ length: 5 }, () => embedder.embed(texts))
-      setTimeout(() => embedder.dispose(), 1500)
+      const works = Array.from({ length: 20 }, () => embedder.embed(texts))
+      setTimeout(() => embedder.dispose(), 200)
       const ends = await Promise.allSettled(works)
-      console.log(ends.map(({ status, reason }) => status + ': ' + reason?.message).join(', '))
+      const { status, reason } = ends.at(-1)
+      console.log(status + ': ' + reason?.message)
     `
     const { stdout } = await promisify(execFile)(process.execPath, [
       '--import',
@@ -126,7 +127,7 @@ describe('the ONNX embedder', () => {
       '-e',
       script,
     ])
-    expect(stdout.trim()).toBe(Array(5).fill('rejected: a thread has ended').join(', '))
+    expect(stdout.trim()).toBe('rejected: a thread has ended')
   })
 
   it.each(['a thread', 'somebody else'])(
