@@ -1,6 +1,6 @@
 // The four calls of OpenAI's Batch API (https://platform.openai.com/docs/guides/batch): put a file of requests there, begin
 // a batch, ask how it is, and fetch what it answered. Half the price, within a day.
-import { ask, broken } from './http.ts'
+import { ask, askText, broken } from './http.ts'
 import type { Answer, Endpoint } from './openai-compatible.ts'
 
 export interface BatchState {
@@ -25,12 +25,10 @@ export function isOver({ status }: BatchState): boolean {
 }
 
 /** Throws ProviderFailures only. */
-export function batchApi({ url, api, key, attempt }: Endpoint) {
-  const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` }
-
+export function batchApi({ url, api, headers, attempt }: Endpoint) {
   function call(path: string, init: RequestInit = {}): Promise<unknown> {
-    const headers = { ...authorization, ...(init.headers as Record<string, string> | undefined) }
-    return ask(attempt, `${url}${path}`, { ...init, headers })
+    const all = { ...headers, ...(init.headers as Record<string, string> | undefined) }
+    return ask(attempt, `${url}${path}`, { ...init, headers: all })
   }
 
   async function named<T extends { readonly id: string }>(answer: Promise<unknown>): Promise<T> {
@@ -49,8 +47,8 @@ export function batchApi({ url, api, key, attempt }: Endpoint) {
     begin(file: string): Promise<BatchState> {
       const endpoint = api === 'chat' ? '/v1/chat/completions' : '/v1/completions'
       const body = JSON.stringify({ input_file_id: file, endpoint, completion_window: '24h' })
-      const headers = { 'content-type': 'application/json' }
-      return named(call('/batches', { method: 'POST', headers, body }))
+      const type = { 'content-type': 'application/json' }
+      return named(call('/batches', { method: 'POST', headers: type, body }))
     },
     /** The batch of a file, if one was begun: after a crash in between nobody wrote its id down. */
     async begunWith(file: string): Promise<BatchState | undefined> {
@@ -59,19 +57,9 @@ export function batchApi({ url, api, key, attempt }: Endpoint) {
     },
     look: (id: string): Promise<BatchState> => named(call(`/batches/${encodeURIComponent(id)}`)),
     async answers(file: string): Promise<BatchAnswer[]> {
-      // Lines of JSON are not JSON, which an attempt expects: they travel as one string.
-      const asJson: typeof fetch = async (input, init) => {
-        const response = await attempt.fetch(input, init)
-        if (!response.ok) return response
-        return new Response(JSON.stringify(await response.text()))
-      }
-      const text = await ask(
-        { ...attempt, fetch: asJson },
-        `${url}/files/${encodeURIComponent(file)}/content`,
-        { headers: authorization },
-      )
+      const text = await askText(attempt, `${url}/files/${encodeURIComponent(file)}/content`, { headers })
       try {
-        return String(text)
+        return text
           .split('\n')
           .filter((line) => line.trim() !== '')
           .map((line) => JSON.parse(line) as BatchAnswer)

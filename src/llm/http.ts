@@ -17,6 +17,11 @@ export async function ask(options: AttemptOptions, url: string, init: RequestIni
   return (await exchange(options, url, init, AbortSignal.timeout(options.timeoutMs))).body
 }
 
+/** Asks once for what is no JSON, such as JSON lines. Throws ProviderFailures only. */
+export async function askText(options: AttemptOptions, url: string, init: RequestInit): Promise<string> {
+  return (await answered(options, url, init, AbortSignal.timeout(options.timeoutMs))).text
+}
+
 /** Runs an SDK's `attempt` with a fetch of its own and returns the body of its last answer. Throws ProviderFailures only. */
 export async function overHttp(
   options: AttemptOptions,
@@ -57,6 +62,18 @@ async function exchange(
   init: RequestInit | undefined,
   timeout: AbortSignal,
 ): Promise<{ readonly status: number; readonly text: string; readonly body: unknown }> {
+  const answer = await answered(options, url, init, timeout)
+  const body = parsed(answer.text)
+  if (body === undefined) throw broken('an answer that is not JSON')
+  return { ...answer, body }
+}
+
+async function answered(
+  options: AttemptOptions,
+  url: Parameters<Fetch>[0],
+  init: RequestInit | undefined,
+  timeout: AbortSignal,
+): Promise<{ readonly status: number; readonly text: string }> {
   let text: string
   let response: Response
   try {
@@ -66,9 +83,7 @@ async function exchange(
     throw timeout.aborted ? timedOut(options) : notReached(error, options)
   }
   if (!response.ok) throw refused(response, text, options)
-  const body = parsed(text)
-  if (body === undefined) throw broken('an answer that is not JSON')
-  return { status: response.status, text, body }
+  return { status: response.status, text }
 }
 
 /** An answer with status 200 that is no completion: worth a few attempts. */

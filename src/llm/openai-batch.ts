@@ -94,7 +94,7 @@ export async function createOpenAiBatchModel(options: OpenAiBatchOptions): Promi
       state = await patiently(() => api.look(id))
     }
     const files = [state.output_file_id, state.error_file_id].filter((file) => typeof file === 'string')
-    if (files.length === 0 && state.status === 'failed') throw refused(state, endpoint.key)
+    if (files.length === 0 && state.status === 'failed') throw refused(state, endpoint.attempt.key)
     const answers = new Map<string, BatchAnswer>()
     for (const file of files) {
       for (const answer of await patiently(() => api.answers(file))) answers.set(answer.custom_id, answer)
@@ -153,7 +153,7 @@ export async function createOpenAiBatchModel(options: OpenAiBatchOptions): Promi
     const status = answer?.response?.status_code
     const words = providerWords(
       answer?.error?.message ?? 'no answer within the time of the batch',
-      endpoint.key,
+      endpoint.attempt.key,
     )
     const lasting = status !== undefined && status >= 400 && status < 500 && status !== 429
     throw new ProviderFailure(`left a request of a batch unanswered: ${words}`, {

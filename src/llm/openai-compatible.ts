@@ -48,7 +48,8 @@ export interface Endpoint {
   readonly api: 'chat' | 'completions'
   /** Up to and with `/v1`. */
   readonly url: string
-  readonly key: string | undefined
+  /** Who asks: of every request. */
+  readonly headers: Readonly<Record<string, string>>
   readonly attempt: AttemptOptions
   body(request: CompletionRequest): Record<string, unknown>
 }
@@ -90,7 +91,10 @@ export function openAiEndpoint(options: OpenAiCompatibleOptions): Endpoint {
     id: providerModelId('openai', { ...options, url: own ? undefined : baseUrl }),
     api,
     url: baseUrl.replace(/\/+$/, ''),
-    key,
+    headers: {
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...(options.organisation === undefined ? {} : { 'openai-organization': options.organisation }),
+    },
     attempt: { fetch, timeoutMs: timeoutSeconds * 1000, key, keyName, now },
     body,
   }
@@ -111,16 +115,8 @@ function checkSendable(values: Readonly<Record<string, string | undefined>>): vo
 }
 
 export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptions): Promise<LanguageModel> {
-  const { id, api, url, key, attempt, body } = openAiEndpoint(options)
+  const { id, api, url, headers, attempt, body } = openAiEndpoint(options)
   const address = `${url}${api === 'chat' ? '/chat/completions' : '/completions'}`
-  // Without the SDK, whose work of its own a fast server waits for: tries, time and errors are counted here anyway.
-  const headers = {
-    accept: 'application/json',
-    authorization: `Bearer ${key ?? 'none'}`,
-    'content-type': 'application/json',
-    ...(options.organisation === undefined ? {} : { 'openai-organization': options.organisation }),
-  }
-
   // The signal is looked at before sending only: what was sent is paid for, and is worth having.
   async function complete(
     request: CompletionRequest,
@@ -128,9 +124,10 @@ export async function createOpenAiCompatibleModel(options: OpenAiCompatibleOptio
   ): Promise<Completion> {
     checkRequest(request)
     signal?.throwIfAborted()
+    // Without the SDK, whose work of its own a fast server waits for: tries, time and errors are counted here anyway.
     const answer = await ask(attempt, address, {
       method: 'POST',
-      headers,
+      headers: { accept: 'application/json', 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body(request)),
     })
     return completionFrom(answer as Answer, request)

@@ -64,6 +64,17 @@ describe('the OpenAI API in batches', () => {
     expect(alone[0]?.completionTokens).toBeGreaterThan(0)
   })
 
+  it('says in each of its calls who asks', async () => {
+    const asking = new Set<string>()
+    const fetch: typeof globalThis.fetch = (url, init) => {
+      const headers = new Headers(init?.headers)
+      asking.add(`${headers.get('authorization')} ${headers.get('openai-organization')}`)
+      return globalThis.fetch(url, init)
+    }
+    expect(await texts(await batching({ organisation: 'org-1', fetch }))).toHaveLength(12)
+    expect([...asking]).toEqual([`Bearer ${KEY} org-1`])
+  })
+
   it('waits after a stop for the batch that was paid, and pays no other', async () => {
     server.prompt = false
     const first = await batching()
