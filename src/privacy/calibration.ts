@@ -2,6 +2,7 @@
 import { PretextError } from '../errors.ts'
 import type { Accountant } from './accountant.ts'
 import type { MechanismEvent } from './events.ts'
+import { falsePosition } from './false-position.ts'
 import { gaussianMu } from './gaussian.ts'
 import { type Adjacency, checkDelta, checkEpsilon } from './units.ts'
 
@@ -29,11 +30,18 @@ export function calibrate(
   const { epsilon, delta, adjacency = 'add-remove' } = target
   checkEpsilon(epsilon)
   checkDelta(delta)
-  const over = (noise: number): number => accountant.epsilon(events(noise), delta, adjacency) - epsilon
-  let high = 1
-  while (over(high) > 0) {
-    high *= 2
-    if (high > LARGEST_NOISE) {
+  // Between logarithms, to base 2: what is left is nearly a line, and a PLD costs a quarter of a second each.
+  const over = (log: number): number =>
+    Math.log(accountant.epsilon(events(2 ** log), delta, adjacency) / epsilon)
+  let high = 0
+  let atHigh = over(high)
+  let low = high
+  let atLow = atHigh
+  while (atHigh > 0) {
+    low = high
+    atLow = atHigh
+    high++
+    if (2 ** high > LARGEST_NOISE) {
       throw new PretextError(
         `no noise multiplier up to ${LARGEST_NOISE} reaches epsilon ${epsilon} at delta ${delta}`,
         {
@@ -42,34 +50,17 @@ export function calibrate(
         },
       )
     }
+    atHigh = over(high)
   }
-  let low = high / 2
-  while (over(low) <= 0) {
+  while (!(atLow > 0)) {
     high = low
-    low /= 2
+    atHigh = atLow
+    low--
     // Epsilon Infinity, or a delta that costs nothing: any noise will do.
-    if (low < 1e-6) return high
+    if (2 ** low < 1e-6) return 2 ** high
+    atLow = over(low)
   }
-  let overLow = over(low)
-  let overHigh = over(high)
-  // Regula falsi between the logarithms (Illinois), with a bisection where it is slow: a PLD costs a second each.
-  for (let i = 0; high / low - 1 > WIDTH && i < 200; i++) {
-    const share = i % 4 === 3 || !Number.isFinite(overLow) ? 0.5 : overLow / (overLow - overHigh)
-    const ratio = Math.log(high / low)
-    // Never so close to an end that the other one stays where it is for ever.
-    const step = Math.min(1 - 1e-2, Math.max(1e-2, share))
-    const middle = low * Math.exp(ratio * step)
-    if (!(middle > low && middle < high)) break
-    const value = over(middle)
-    if (value > 0) {
-      low = middle
-      overLow = value
-    } else {
-      high = middle
-      overHigh = value
-    }
-  }
-  return high
+  return 2 ** falsePosition(over, { low, atLow, high, atHigh }, () => WIDTH).high
 }
 
 /** The smallest noise multiplier with which `releases` equal Gaussian releases are (epsilon, delta)-DP, rounded up. */

@@ -8,6 +8,7 @@
 // afterwards how far it went. Composition is of a fixed sequence of events: no filter for adaptively chosen ones.
 import type { Accountant } from './accountant.ts'
 import type { MechanismEvent } from './events.ts'
+import { falsePosition } from './false-position.ts'
 import { type LossMasses, lossCells, lossesAbove, lossesBelow } from './loss-grid.ts'
 import { isSymmetric, lossPair } from './loss-pairs.ts'
 import type { Direction } from './sampled-gaussian.ts'
@@ -218,32 +219,15 @@ function solveEpsilon(terms: readonly Term[], direction: Direction, delta: numbe
   }
 }
 
-/** False position on log delta (Illinois), a bisection where it is slow. The end on the safe side of the truth. */
-function bracket(sum: LossSum, from: number, delta: number, side: Side): number {
+/** The end on the safe side of the truth. */
+function bracket(sum: LossSum, low: number, delta: number, side: Side): number {
   const over = (epsilon: number): number => Math.log(sum.delta(epsilon, side) / delta)
-  let low = from
-  let high = sum.high
-  let atLow = over(low)
-  let atHigh = over(high)
-  let kept = 0
-  for (let i = 0; i < 100 && high - low > 1e-10 * high; i++) {
-    const share = i % 8 === 7 || atHigh === Number.NEGATIVE_INFINITY ? 0.5 : atLow / (atLow - atHigh)
-    const nudge = 1e-11 * high
-    const middle = Math.min(high - nudge, Math.max(low + nudge, low + share * (high - low)))
-    const value = over(middle)
-    if (value > 0) {
-      low = middle
-      atLow = value
-      if (kept < 0) atHigh /= 2
-      kept = -1
-    } else {
-      high = middle
-      atHigh = value
-      if (kept > 0) atLow /= 2
-      kept = 1
-    }
-  }
-  return side === 'above' ? high : low
+  const ends = falsePosition(
+    over,
+    { low, atLow: over(low), high: sum.high, atHigh: over(sum.high) },
+    (high) => 1e-10 * high,
+  )
+  return side === 'above' ? ends.high : ends.low
 }
 
 function sumAround(

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { filesBelow } from '../run/workspace.ts'
 import { pretext, smallComparison } from './workspace.ts'
 
-describe('kill -9', () => {
+describe.concurrent('kill -9', () => {
   it('in the start, in a run and in a training: the same command ends as if nothing was', {
     timeout: 1_800_000,
   }, async () => {

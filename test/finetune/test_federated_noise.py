@@ -65,10 +65,14 @@ class SumTest(unittest.TestCase):
 
     def test_every_update_is_bounded(self):
         random = torch.Generator().manual_seed(1)
-        for scale in (0.0, 1e-6, 0.1, 1.0, 1e8, 1e25, 3e38):
+        for scale in (0.0, 1e-6, 0.1, 1.0, 1e8, 1e25, 1e27, 1e33, 1e37, 3e38):
             update = torch.randn(50_000, generator=random) * scale
             clipped, _ = Independent(0.3, 1.0).constrain_sensitivity(MappedVectorStatistics({"a": update}))
-            self.assertLessEqual(norm(clipped), 0.3, scale)
+            self.assertLessEqual(float(norm(clipped)), 0.3, scale)
+            if 0.1 <= scale <= 1e25:
+                # Shorter, in its own direction.
+                self.assertGreater(float(norm(clipped)), 0.3 * (1 - 1e-5))
+                self.assertTrue(torch.allclose(clipped["a"] / 0.3, update / update.double().norm(), rtol=1e-5))
             if 0 < scale < 1e-4:
                 self.assertTrue(torch.equal(clipped["a"], update))
 
@@ -77,7 +81,7 @@ class SumTest(unittest.TestCase):
             update = torch.ones(100)
             update[3] = bad
             clipped, _ = Independent(0.3, 1.0).constrain_sensitivity(MappedVectorStatistics({"a": update}))
-            self.assertEqual(norm(clipped), 0.0)
+            self.assertEqual(float(norm(clipped)), 0.0)
 
 
 class CorrelatedTest(unittest.TestCase):

@@ -2,15 +2,12 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { answers, garbage, hangs, sends, startServer, type TestServer } from '../llm/server.ts'
 import { CANARY, type ConfigObject, leaks, runCli, workspace } from './workspace.ts'
 
-let server: TestServer | undefined
-afterEach(async () => {
-  await server?.close()
-  server = undefined
-})
+const servers: TestServer[] = []
+afterAll(() => Promise.all(servers.map((server) => server.close())))
 
 const released = (folder: string) => existsSync(join(folder, 'runs/ledgers/canaries.jsonl'))
 
@@ -32,7 +29,7 @@ async function fails(
   return { ...made, ...result }
 }
 
-describe('texts', () => {
+describe.concurrent('texts', () => {
   it('an empty file', async () => {
     const { code, stderr, folder } = await fails(
       () => {},
@@ -108,7 +105,7 @@ describe('texts', () => {
   })
 })
 
-describe('privacy', () => {
+describe.concurrent('privacy', () => {
   it.each([
     [{ epsilon: 0 }, /privacy\.epsilon: expected a number greater than 0, got 0/],
     [{ epsilon: -3 }, /privacy\.epsilon: expected a number greater than 0, got -3/],
@@ -164,21 +161,23 @@ describe('models', () => {
   })
 })
 
-describe('the language model', () => {
+// Side by side, because most of it is waiting.
+describe.concurrent('the language model', () => {
   async function withServer(behave: (server: TestServer) => void, more: Record<string, unknown> = {}) {
-    const started = await startServer()
-    server = started
-    behave(started)
-    return fails((c) => {
+    const server = await startServer()
+    servers.push(server)
+    behave(server)
+    const failed = await fails((c) => {
       c.llm = {
         provider: 'openai',
         model: 'test',
-        baseUrl: started.baseUrl,
+        baseUrl: server.baseUrl,
         apiKeyEnv: 'TEST_KEY',
         patienceMinutes: 0.05,
         ...more,
       }
     })
+    return { ...failed, server }
   }
 
   it.each([
@@ -187,7 +186,7 @@ describe('the language model', () => {
     ['times out', hangs, /tim(ed|e) ?out|did not answer/i, { timeoutSeconds: 2 }],
     ['answers garbage', garbage, /sent an answer that is not JSON/, {}],
   ])('%s until patience ends: exit 8, sealed, --resume goes on', async (_, fault, message, limit) => {
-    const { code, stderr, out, folder, config } = await withServer((s) => {
+    const { code, stderr, out, folder, config, server } = await withServer((s) => {
       s.always = fault
     }, limit)
     expect(code).toBe(8)
@@ -195,8 +194,7 @@ describe('the language model', () => {
     expect(stderr).toMatch(/--resume|check llm\.baseUrl/)
     expect(JSON.parse(await readFile(join(out, 'manifest.json'), 'utf8')).status).toBe('sealed')
     // The service is back: the run goes on, with the release that it had paid for.
-    const back = server as TestServer
-    back.always = undefined
+    server.always = undefined
     const again = await runCli(['generate', config, '--out', out, '--resume'], {
       cwd: folder,
       env: { TEST_KEY: 'k' },
@@ -249,7 +247,7 @@ describe('disk', () => {
   })
 })
 
-describe('run folder', () => {
+describe.concurrent('run folder', () => {
   it('that is not a run and not empty is left alone', async () => {
     const { code, stderr, out } = await fails(
       () => {},
@@ -264,7 +262,7 @@ describe('run folder', () => {
   })
 })
 
-describe('command line', () => {
+describe.concurrent('command line', () => {
   it.each([
     [['generat', 'x.yaml'], 2, /Did you mean generate\?/],
     [['generate'], 2, /Not enough non-option arguments/],

@@ -2,16 +2,13 @@
 import { existsSync } from 'node:fs'
 import { appendFile, readFile, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { chargesIn, readLedger } from '../../src/privacy/ledger.ts'
 import { hangs, startServer, type TestServer } from '../llm/server.ts'
 import { type ConfigObject, leaks, runCli, startCli, workspace } from './workspace.ts'
 
-let server: TestServer | undefined
-afterEach(async () => {
-  await server?.close()
-  server = undefined
-})
+const servers: TestServer[] = []
+afterAll(() => Promise.all(servers.map((server) => server.close())))
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -21,27 +18,28 @@ async function until(condition: () => boolean): Promise<void> {
 
 /** A run whose LLM is a local HTTP server that counts what it is asked. */
 async function served(change: (config: ConfigObject) => void = () => {}) {
-  const started = await startServer()
-  server = started
-  started.delayMs = 30
+  const server = await startServer()
+  servers.push(server)
+  server.delayMs = 30
   const made = await workspace((config) => {
     config.llm = {
       provider: 'openai',
       model: 'test',
-      baseUrl: started.baseUrl,
+      baseUrl: server.baseUrl,
       apiKeyEnv: 'TEST_KEY',
       concurrency: 2,
     }
     config.generate = { ...config.generate, texts: 30 }
     change(config)
   })
-  return { ...made, server: started, env: { TEST_KEY: 'sk-test' } }
+  return { ...made, server, env: { TEST_KEY: 'sk-test' } }
 }
 
 const ledgerOf = async (folder: string) =>
   chargesIn(await readLedger(join(folder, 'runs/ledgers/canaries.jsonl')))
 
-describe('kill -9', () => {
+// Side by side, because most of it is waiting for the lock of a process that was killed.
+describe.concurrent('kill -9', () => {
   // Calls of this config: 8 variations in each of 2 rounds, then the expansion.
   it.each([3, 10, 25])('after %i calls: the run goes on without paying for them again', async (calls) => {
     const { folder, config, out, server, env } = await served()
@@ -96,7 +94,7 @@ describe('kill -9', () => {
   })
 })
 
-describe('Ctrl-C', () => {
+describe.concurrent('Ctrl-C', () => {
   it('once seals the run and exits with 130; --resume finishes it', async () => {
     const { folder, config, out, server, env } = await served()
     const running = startCli(['generate', config, '--out', out], { cwd: folder, env })
@@ -128,7 +126,7 @@ describe('Ctrl-C', () => {
   })
 })
 
-describe('resume', () => {
+describe.concurrent('resume', () => {
   it('without a name takes the latest unfinished run, and says so where there is none', async () => {
     const { folder, config, server, env } = await served()
     const none = await runCli(['generate', config, '--resume'], { cwd: folder, env })

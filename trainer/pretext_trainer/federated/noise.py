@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from pfl.internal.ops.selector import get_default_framework_module as get_ops
-from pfl.metrics import Metrics
+from pfl.metrics import Metrics, StringMetricName, Weighted
 from pfl.privacy.adaptive_clipping import AdaptiveClippingGaussianMechanism
 from pfl.privacy.ftrl_mechanism import BandedMatrixFactorizationMechanism, ForwardSubstitution
 from pfl.privacy.gaussian_mechanism import GaussianMechanism
@@ -20,27 +20,33 @@ from .strategy import banded, sensitivity
 from .tree import TreeNoise, tree_matrices
 
 
-def norm(statistics: TrainingStatistics) -> float:
-    """L2 norm over all weights together, summed in double precision."""
+# What is over the bound becomes this much shorter than the bound: rounding to 32 bits cannot bring it back over it.
+MARGIN = 1e-6
+
+
+def norm(statistics: TrainingStatistics) -> torch.Tensor:
+    """L2 norm over all weights together, summed in double precision. A tensor on their device: whoever reads its value waits for
+    everything that was asked of the device before."""
     # All weights in one call: a GPU would wait for one after the other.
     norms = torch._foreach_norm(list(statistics.get_weights()[1]), 2, dtype=torch.float64)
-    return float(torch.stack(norms).norm())
+    return torch.stack(norms).norm()
 
 
 class _Bounded:
-    """pfl's clipping, made to hold to the last bit and for updates that are no numbers at all."""
+    """pfl's clipping, made to hold to the last bit and for updates that are no numbers at all (pfl lets those through, and its
+    norm is a sum of 32-bit floats). Nothing is read back from a GPU, where pfl waits four times for each client."""
 
-    def constrain_sensitivity(self, statistics, *args, **kwargs):
-        if not math.isfinite(norm(statistics)):
-            # pfl would let these through: not a number is never greater than the bound.
-            statistics = statistics.apply_elementwise(torch.zeros_like)
-        statistics, metrics = super().constrain_sensitivity(statistics, *args, **kwargs)
-        bound = float(np.float64(_value(self.clipping_bound)))
-        over = norm(statistics) / bound
-        if over > 1:
-            # pfl's norm is a sum of 32-bit floats.
-            statistics = statistics.apply_elementwise(lambda v: v * (1 / over * (1 - 1e-6)))
-        return statistics, metrics
+    def constrain_sensitivity(self, statistics, name_formatting_fn=StringMetricName, seed=None):
+        bound, found = _value(self.clipping_bound), norm(statistics)
+        # Beyond that, 32 bits do not hold the factor exactly enough.
+        sane, over = found < bound * 1e30, found > bound
+        factor = torch.where(over, bound / found * (1 - MARGIN), 1.0)
+        bounded = statistics.apply_elementwise(lambda v: torch.where(sane, v * factor.to(v.dtype), 0))
+        if not hasattr(self.clipping_bound, "value"):
+            return bounded, Metrics()
+        # A bound that moves moves by this.
+        clipped = Weighted.from_unweighted(int(sane & over))
+        return bounded, Metrics([(name_formatting_fn("fraction of clipped norms"), clipped)])
 
 
 class Independent(_Bounded, GaussianMechanism):

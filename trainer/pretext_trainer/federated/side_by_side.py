@@ -60,16 +60,16 @@ class SideBySide:
         start = self.flat.join(self._trained)
         all_weights = start.repeat(len(order), 1)
         weights = self.flat.split(all_weights)
-        for step in range(len(batches[order[0]])):
-            live = [batches[i][step] for i in order if len(batches[i]) > step]
-            self._step({name: w[: len(live)] for name, w in weights.items()}, live, params)
+        steps = [stacked([batches[i][s] for i in order if len(batches[i]) > s]) for s in range(len(batches[order[0]]))]
+        # All before the first step: a copy to a GPU waits for the steps before it.
+        for ids, labels in [(ids.to(start.device), labels.to(start.device)) for ids, labels in steps]:
+            self._step({name: w[: len(ids)] for name, w in weights.items()}, ids, labels, params)
         all_weights.sub_(start)
         place = {client: row for row, client in enumerate(order)}
         return [all_weights[place[i]] for i in range(len(batches))]
 
-    def _step(self, weights: dict[str, torch.Tensor], batches: list[Batch], params: NNTrainHyperParams) -> None:
+    def _step(self, weights: dict[str, torch.Tensor], ids: torch.Tensor, labels: torch.Tensor, params: NNTrainHyperParams) -> None:
         leaves = {f"model.{name}": w.detach().requires_grad_() for name, w in weights.items()}
-        ids, labels = (part.to(next(iter(weights.values())).device) for part in stacked(batches))
         # Fused attention has no rule for many at once that works everywhere; short texts do not need it.
         with sdpa_kernel(SDPBackend.MATH):
             losses = vmap(lambda own, *batch: functional_call(self._loss, own, batch), randomness="error")(leaves, ids, labels)
