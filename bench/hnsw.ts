@@ -6,7 +6,7 @@ import { createHnswNeighbours } from '../src/histogram/hnsw.ts'
 import type { Neighbours } from '../src/histogram/neighbours.ts'
 import { here, points } from './interleave.ts'
 
-const most = Number(process.argv[2] ?? 40_000)
+const most = Number(process.argv[2] ?? 20_000)
 const ASKED = 1_000
 
 async function timed<T>(work: () => Promise<T>): Promise<{ value: T; seconds: number }> {

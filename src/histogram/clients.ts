@@ -77,8 +77,8 @@ export async function embedClients(
   }
 }
 
-/** Texts searched for together, as many as a search takes at once. */
-const BLOCK = 256
+/** Texts searched for together: enough that all threads of a search have work. */
+const BLOCK = 2_048
 
 function* blocks(clients: readonly ClientEmbeddings[]): Generator<ClientEmbeddings[]> {
   let some: ClientEmbeddings[] = []

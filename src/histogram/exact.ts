@@ -1,101 +1,96 @@
-// Exact nearest candidates (PrE-Text Algorithm 1, the argmin). Scores from 8-bit integers with a known error (scoring.ts)
-// name the candidates that can be among the k best. These few are measured again in 64 bits (kernel/nearest.as), so that
-// the answer is that of a plain loop in 64 bits, bit for bit: ties go to the lower index, and a row's answer depends neither
-// on the other rows nor on the machine.
+// Exact nearest candidates (PrE-Text Algorithm 1, the argmin): search.ts in this thread, and beside it in one for each further
+// core once there has been enough to search for that starting them is worth while.
 //
 // Against faiss's IndexFlatL2 on the same two threads: bench/RESULTS.md.
-import pLimit from 'p-limit'
-import { type Matrix, row, rowRange } from '../embeddings/matrix.ts'
-import {
-  checkedNorms,
-  checkQuery,
-  exactDistance,
-  LONGEST_NORM,
-  type Measure,
-  rankByDistance,
-} from './measure.ts'
-import { createNearestKernel } from './nearest-kernel.ts'
+import { availableParallelism, totalmem } from 'node:os'
+import { type Matrix, matrix, rowRange } from '../embeddings/matrix.ts'
+import { startThread, type Thread } from '../thread.ts'
+import { checkQuery } from './measure.ts'
 import type { Distance, Neighbours } from './neighbours.ts'
-import { createScorer, exactError, int8Range, PART, queryNorm, scoreTerms, stepOf } from './scoring.ts'
+import { createSearch, type Search } from './search.ts'
+import type { SearchQuestion } from './search-thread.ts'
 
-/** Queries at once: as many as keep their scores in the cache, but enough to make the product worth while. */
-const BLOCK = { scores: 524_288, rows: { least: 64, most: 256 } }
+/** Queries that a thread takes at a time. */
+const PIECE = 128
+/** Products of a query and a candidate after which other threads are started: what one thread does in a tenth of a second. */
+const WORTH_THREADS = 20_000_000
+const MOST_THREADS = 8
+/** Of the machine's memory, for all of them. */
+const MEMORY_SHARE = 0.125
+/** Of a value of a candidate: 32-bit floats twice, 8-bit integers, and the model that holds those. */
+const BYTES_PER_VALUE = 10
 
 export async function createExactNeighbours(
   candidates: Matrix,
-  options: { readonly distance: Distance },
+  options: { readonly distance: Distance; readonly threads?: number },
 ): Promise<Neighbours> {
-  const { distance } = options
-  const norms = checkedNorms(candidates, 'candidates')
-  const measure = exactDistance(candidates, norms, distance)
-  const errorOf = exactError(norms, candidates.dim, distance)
-  const { least, most } = BLOCK.rows
-  const blockRows = Math.max(least, Math.min(most, Math.floor(BLOCK.scores / candidates.rows)))
-  const kernel = createNearestKernel({
-    candidates,
-    ...scoreTerms(norms, distance),
-    rows: blockRows,
-    part: PART,
-  })
-  const scorer = await createScorer(candidates, norms, distance, await int8Range())
-  // There is one block in memory.
-  const inTurn = pLimit(1)
+  const { distance, threads = availableParallelism() } = options
+  const own = await createSearch(candidates, distance)
+  const fit = Math.floor((MEMORY_SHARE * totalmem()) / (BYTES_PER_VALUE * candidates.values.length))
+  const most = Math.min(threads, MOST_THREADS, fit)
+  const others: Search[] = []
+  let starting: Promise<unknown> | undefined
+  let searched = 0
 
-  async function search(queries: Matrix, k: number) {
-    checkQuery(queries, k, candidates)
-    const indices = new Int32Array(queries.rows * k)
-    for (let start = 0; start < queries.rows; start += blockRows) {
-      const rows = Math.min(blockRows, queries.rows - start)
-      const block = rowRange(queries, start, rows)
-      const step = stepOf(kernel.load(block), scorer.levels)
-      // One value that is not finite, or too long a row, leaves no step; the check says which row it is.
-      if (!(step * scorer.levels * Math.sqrt(block.dim) <= LONGEST_NORM)) checkedNorms(block, 'queries')
-      const bytes = kernel.quantise(rows, step, scorer.levels + 1)
-      await scorer.score(bytes, rows, step, kernel.scores(rows))
-      for (let i = 0; i < rows; i++) nearestOf(block, i, step, k, indices, (start + i) * k)
-    }
-    return { indices, k }
-  }
-
-  function nearestOf(block: Matrix, i: number, step: number, k: number, out: Int32Array, at: number): void {
-    const { list, ranked } = kernel
-    const rounded = { step, lost: kernel.lost[i] as number, kept: kernel.kept[i] as number }
-    const error = errorOf(queryNorm(rounded, block.dim))
-    const scoreError = scorer.error(rounded) + error
-    let found = kernel.shortlist(block.rows, i, k, scoreError)
-    // A single one needs no order.
-    if (found > 1) found = kernel.rank(i, scoreError, found, k, 2 * error)
-    if (found === 1) out[at] = list[0] as number
-    else writeBest(list.subarray(0, found), ranked, row(block, i), k, error, measure, out, at)
-  }
+  const startOthers = () =>
+    Promise.all(
+      Array.from({ length: most - 1 }, async () => {
+        const other = await searchElsewhere(candidates, distance, own)
+        if (other !== undefined) others.push(other)
+      }),
+    )
 
   return {
     backend: 'exact',
     recall: 1,
-    nearest: (queries, k) => inTurn(search, queries, k),
-    dispose: () => scorer.release(),
+    async nearest(queries, k) {
+      checkQuery(queries, k, candidates)
+      searched += queries.rows * candidates.rows
+      if (searched > WORTH_THREADS) starting ??= startOthers()
+      const indices = new Int32Array(queries.rows * k)
+      let next = 0
+      const work = async (search: Search) => {
+        while (next < queries.rows) {
+          const start = next
+          const rows = Math.min(PIECE, queries.rows - start)
+          next += rows
+          indices.set(await search.find(rowRange(queries, start, rows), k), start * k)
+        }
+      }
+      // Each other one has a piece waiting while it works on one.
+      await Promise.all([...others, ...others, own].map(work))
+      return { indices, k }
+    },
+    async dispose() {
+      await starting
+      await Promise.all([own, ...others].map((search) => search.release()))
+    },
   }
 }
 
-/** The k best in their order, by `measure` where the scores lie too near to each other to tell. */
-function writeBest(
-  list: Int32Array,
-  scores: Float64Array,
-  query: Float32Array,
-  k: number,
-  error: number,
-  measure: Measure,
-  out: Int32Array,
-  at: number,
-): void {
-  for (let start = 0; start < k; ) {
-    let end = start + 1
-    while (end < list.length && (scores[end - 1] as number) - (scores[end] as number) <= 2 * error) end++
-    if (end - start === 1) out[at + start] = list[start] as number
-    else {
-      const alike = rankByDistance([...list.subarray(start, end)], query, measure)
-      out.set(alike.slice(0, k - start), at + start)
-    }
-    start = end
+/** undefined where no thread can be started: the work goes on without it. What a thread fails at is tried `here`. */
+async function searchElsewhere(
+  candidates: Matrix,
+  distance: Distance,
+  here: Search,
+): Promise<Search | undefined> {
+  const thread: Thread<SearchQuestion> = startThread(new URL('search-thread', import.meta.url))
+  try {
+    await thread.ask({ type: 'candidates', candidates: copied(candidates), distance })
+  } catch {
+    await thread.close()
+    return undefined
   }
+  return {
+    find: (queries, k) =>
+      thread
+        .ask<Int32Array>({ type: 'find', queries: copied(queries), k })
+        .catch(() => here.find(queries, k)),
+    release: () => thread.close(),
+  }
+}
+
+/** A view would take the whole of what it looks at with it to another thread. */
+function copied({ rows, dim, values }: Matrix): Matrix {
+  return matrix(rows, dim, values.slice())
 }

@@ -3,7 +3,6 @@
 // integers, a third of the time of 32-bit floats. The bound is a worst case: by Cauchy-Schwarz
 // |q.c - q'.c'| <= |q - q'| |c| + |q'| |c - c'| for the rounded q' and c', and a sum of n products in floats of roundoff u
 // is off by at most about n u times the product of the norms (Higham, Accuracy and Stability, section 3.1).
-import { availableParallelism } from 'node:os'
 import { type Matrix, matrix } from '../embeddings/matrix.ts'
 import { loadOnnxRuntime } from '../embeddings/onnx-runtime.ts'
 import { paddedDim } from './nearest-kernel.ts'
@@ -95,7 +94,7 @@ export async function createScorer(
       bias: bias.subarray(start, start + size),
       zero,
     })
-    parts.push({ size, session: await InferenceSession.create(model, sessionOptions(size * dim)) })
+    parts.push({ size, session: await InferenceSession.create(model, SESSION) })
   }
   const longest = norms.reduce((most, norm, i) => Math.max(most, norm * (factors[i] as number)), 0)
   const largestBias = bias.reduce((most, value) => Math.max(most, -value), 0)
@@ -174,14 +173,5 @@ export function stepOf(largest: number, levels: number): number {
   return step < 1e-30 ? Math.fround(1e-30) : Math.fround(step * (1 + 2 ** -22))
 }
 
-/** Of the candidates: for few, waking further threads takes longer than the product. */
-const VALUES_FOR_THREADS = 65_536
-
-function sessionOptions(values: number) {
-  return {
-    logSeverityLevel: 4 as const,
-    intraOpNumThreads: values < VALUES_FOR_THREADS ? 1 : availableParallelism(),
-    // A thread that waits for the next block leaves its core to others.
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
-  }
-}
+/** One thread for each search: they are shared out above (exact.ts). */
+const SESSION = { logSeverityLevel: 4, intraOpNumThreads: 1 } as const

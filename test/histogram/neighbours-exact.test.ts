@@ -1,14 +1,37 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { dot, type Matrix, matrix, row } from '../../src/embeddings/matrix.ts'
 import { createExactNeighbours } from '../../src/histogram/exact.ts'
 import { kernelModule } from '../../src/histogram/kernel/build.mjs'
 import { checkedNorms } from '../../src/histogram/measure.ts'
 import { createNearestKernel } from '../../src/histogram/nearest-kernel.ts'
 import { createScorer, PART, scoreTerms, stepOf } from '../../src/histogram/scoring.ts'
+import type { SearchQuestion } from '../../src/histogram/search-thread.ts'
 import { bruteForce, clustered, neighboursContract } from './neighbours-contract.ts'
+
+/** Of the real threads: how many have their candidates, and the pieces that they were asked for. */
+const threads = vi.hoisted(() => ({ ready: 0, asked: 0 }))
+vi.mock(import('../../src/thread.ts'), async (original) => {
+  const real = await original()
+  return {
+    ...real,
+    startThread<Question>(name: URL) {
+      const thread = real.startThread<Question>(name)
+      return {
+        ...thread,
+        async ask<Answer>(question: Question) {
+          const { type } = question as SearchQuestion
+          if (type === 'find') threads.asked++
+          const answer = await thread.ask<Answer>(question)
+          if (type === 'candidates') threads.ready++
+          return answer
+        },
+      }
+    },
+  }
+})
 
 neighboursContract('exact search', createExactNeighbours)
 
@@ -47,6 +70,25 @@ describe('exact search', () => {
     for (const [i, { indices }] of answers.entries()) {
       expect([...indices]).toEqual(bruteForce(candidates, calls[i] as Matrix, k, 'l2'))
     }
+  })
+
+  it('gives the same in several threads, errors included', async () => {
+    const candidates = clustered(1_500, 33, 20, 21)
+    const queries = clustered(14_001, 33, 20, 21, 1)
+    const alone = await createExactNeighbours(candidates, { distance: 'l2', threads: 1 })
+    const shared = await createExactNeighbours(candidates, { distance: 'l2', threads: 3 })
+    const { indices } = await alone.nearest(queries, 5)
+    expect((await shared.nearest(queries, 5)).indices).toEqual(indices)
+    // The first call was enough to start the two others, which work from the first call on that finds them ready.
+    await expect.poll(() => threads).toMatchObject({ ready: 2, asked: 0 })
+    expect((await shared.nearest(queries, 5)).indices).toEqual(indices)
+    expect(threads.asked).toBeGreaterThan(10)
+    const spoilt = matrix(queries.rows, queries.dim, queries.values.slice())
+    spoilt.values[queries.values.length - 1] = Number.NaN
+    await expect(shared.nearest(spoilt, 5)).rejects.toThrow(RangeError)
+    expect((await shared.nearest(queries, 5)).indices).toEqual(indices)
+    await shared.dispose()
+    await alone.dispose()
   })
 
   it('is the plain loop in 64 bits, with duplicates, ties and values of all sizes', async () => {
