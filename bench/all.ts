@@ -1,5 +1,5 @@
 // Every benchmark that this machine can run, one after the other: npm run bench. PYTHON is an interpreter with faiss-cpu,
-// sentence-transformers, torch, transformers and gguf, MINILM the folder of the fp32 all-MiniLM-L6-v2, BATCHED_BENCH
+// sentence-transformers, torch, transformers, accelerate and gguf, MINILM the folder of the fp32 all-MiniLM-L6-v2, BATCHED_BENCH
 // llama.cpp's llama-batched-bench, DPSDA a checkout of github.com/microsoft/DPSDA (PYTHON then has faiss, pandas, omegaconf,
 // generalimport, openai, tenacity, tiktoken and python-dotenv too); what one of them is missing for is left out and named.
 import { spawnSync } from 'node:child_process'
@@ -20,7 +20,7 @@ const ALL: readonly Benchmark[] = [
   { script: 'neighbours', args: ['1', 'stream'], imports: ['faiss'] },
   { script: 'hnsw', needs: ['node_modules/hnswlib-node/package.json'] },
   { script: 'embedding', args: [MINILM ?? ''], imports: ['sentence_transformers'], needs: ['MINILM'] },
-  { script: 'llm', imports: ['torch', 'transformers', 'gguf'] },
+  { script: 'llm', imports: ['torch', 'transformers', 'accelerate', 'gguf'] },
   { script: 'remote-llm' },
   {
     script: 'round-pe',

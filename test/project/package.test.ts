@@ -1,6 +1,7 @@
 // Package hygiene: what is installed, from where, and what a user gets.
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
@@ -29,6 +30,21 @@ describe('package', () => {
     const lock = await readFile(join(ROOT, 'package-lock.json'), 'utf8')
     expect(lock).not.toMatch(/"resolved"/)
     expect(lock).not.toMatch(/registry\./)
+  })
+
+  it('starts without loading a package: what a command needs is loaded by it', async () => {
+    // What main.js loads at once, and what that loads.
+    const files = ['main.js']
+    for (const file of files) {
+      const text = await readFile(join(ROOT, 'dist/cli', file), 'utf8')
+      for (const [, name] of text.matchAll(/^(?:import|export) (?:[^'"]* from )?["']([^"']+)["'];?$/gm)) {
+        const chunk = /^\.\/(.*)$/.exec(name as string)?.[1]
+        if (chunk === undefined) expect(isBuiltin(name as string), `${name} in ${file}`).toBe(true)
+        else if (!files.includes(chunk)) files.push(chunk)
+      }
+    }
+    expect(files.length).toBeGreaterThan(3)
+    expect(files.length).toBeLessThan(20)
   })
 
   it('packs what it needs and nothing private: code, prompts, configs; no data, no tests', () => {

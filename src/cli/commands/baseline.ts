@@ -1,5 +1,4 @@
 // pretext baseline [ARM] [CONFIG]: one arm of a comparison alone, or what arms there are and what may be set of them.
-import { z } from 'zod'
 import { PretextError } from '../../errors.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
 import { armTables } from '../output/arm-tables.ts'
@@ -53,6 +52,7 @@ export const baselineCommand = defineCommand({
     }
     const arm = armOf(args.arm)
     if (args.config === undefined) {
+      const { z } = await import('zod')
       const schema = z.toJSONSchema(arm.settings, { io: 'input', unrepresentable: 'any' })
       const properties = (schema.properties ?? {}) as Record<string, { default?: unknown }>
       const rows = Object.entries(properties).map(([key, value]) => [
