@@ -26,7 +26,7 @@ for (let rows = 10_000; rows <= most; rows *= 2) {
     const candidates = points(rows, kind, 2)
     const queries = points(ASKED, kind, 3)
     const ask = (neighbours: Neighbours) => timed(async () => (await neighbours.nearest(queries, 1)).indices)
-    const built = await timed(() => createExactNeighbours(candidates, { distance: 'l2' }))
+    const built = await timed(() => createExactNeighbours(candidates, { distance: 'l2', threads: 1 }))
     await built.value.nearest(queries, 1)
     const exact = await ask(built.value)
     console.log(

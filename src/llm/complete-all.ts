@@ -16,14 +16,17 @@ export async function* completeAll(
   options: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<Completion> {
   const limit = pLimit(model.concurrency)
+  // What waits for a place in the model is stopped with what waits here.
+  const stop = new AbortController()
+  const signal = AbortSignal.any([stop.signal, ...(options.signal === undefined ? [] : [options.signal])])
   const iterator = requests[Symbol.iterator]()
   const window: Promise<Completion>[] = []
   let stopped = false
   const start = (request: CompletionRequest): Promise<Completion> => {
     const result = limit(async () => {
       if (stopped) throw new Error('not started: an earlier request failed')
-      options.signal?.throwIfAborted()
-      return model.complete(request, options)
+      signal.throwIfAborted()
+      return model.complete(request, { signal })
     })
     result.catch(() => {
       stopped = true
@@ -43,6 +46,7 @@ export async function* completeAll(
     }
   } finally {
     stopped = true
+    stop.abort(new Error('not started: there is enough'))
     await Promise.allSettled(window)
   }
 }

@@ -77,6 +77,33 @@ describe('adaptive concurrency', () => {
     expect(seen.most).toBeLessThanOrEqual(4 * Math.max(8, capacity))
   })
 
+  it('pays for nothing that waits when there is enough', async () => {
+    const { model } = server(20)
+    let sent = 0
+    const counted: LanguageModel = {
+      ...model,
+      complete(one) {
+        sent++
+        return model.complete(one)
+      },
+    }
+    const own = adaptive(counted)
+    const enough = (async () => {
+      let count = 0
+      const endless = Array.from({ length: 10_000 }, (_, seed) => request({ seed }))
+      for await (const _ of completeAll(own, endless)) if (++count === 200) break
+    })()
+    await vi.advanceTimersByTimeAsync(120_000)
+    await enough
+    expect(sent).toBeLessThanOrEqual(200 + own.limit())
+  })
+
+  it('fills a server that takes a thousand at once', async () => {
+    const { model, seen } = server(1_000)
+    await secondsFor(adaptive(model), 8_000)
+    expect(seen.most).toBeGreaterThanOrEqual(1_000)
+  })
+
   it('halves where the server refuses, and everything is answered', async () => {
     const { model, seen } = server(200, 24)
     const own = adaptive(model)
