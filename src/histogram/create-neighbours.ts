@@ -7,14 +7,16 @@ import type { Neighbours, NeighboursOptions } from './neighbours.ts'
 
 export interface CreateNeighboursOptions extends NeighboursOptions {
   readonly backend: 'exact' | 'hnsw' | 'auto'
+  /** Of exact search; default all cores. */
+  readonly threads?: number
 }
 
 /** Throws RangeError for no candidates, and PretextError `dependency` for hnsw without its optional package. */
 export async function createNeighbours(
   candidates: Matrix,
-  { backend, distance, seed }: CreateNeighboursOptions,
+  { backend, distance, seed, threads }: CreateNeighboursOptions,
 ): Promise<Neighbours> {
   if (candidates.rows === 0) throw new RangeError('expected at least one candidate, got none')
   if (backend === 'hnsw') return createHnswNeighbours(candidates, { distance, seed })
-  return createExactNeighbours(candidates, { distance })
+  return createExactNeighbours(candidates, { distance, ...(threads === undefined ? {} : { threads }) })
 }

@@ -10,8 +10,8 @@ import type { Distance, Neighbours } from './neighbours.ts'
 import { createSearch, type Search } from './search.ts'
 import type { SearchQuestion } from './search-thread.ts'
 
-/** Queries that a thread takes at a time. */
-const PIECE = 128
+/** Queries that a thread takes at a time; fewer are not worth a message. */
+const PIECE = { least: 32, most: 128 }
 /** Products of a query and a candidate after which other threads are started: what one thread does in a tenth of a second. */
 const WORTH_THREADS = 20_000_000
 const MOST_THREADS = 8
@@ -26,42 +26,56 @@ export async function createExactNeighbours(
 ): Promise<Neighbours> {
   const { distance, threads = availableParallelism() } = options
   const own = await createSearch(candidates, distance)
-  const fit = Math.floor((MEMORY_SHARE * totalmem()) / (BYTES_PER_VALUE * candidates.values.length))
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+  const fit = Math.floor((MEMORY_SHARE * memory) / (BYTES_PER_VALUE * candidates.values.length))
   const most = Math.min(threads, MOST_THREADS, fit)
   const others: Search[] = []
   let starting: Promise<unknown> | undefined
   let searched = 0
+  let ended = false
 
-  const startOthers = () =>
-    Promise.all(
-      Array.from({ length: most - 1 }, async () => {
-        const other = await searchElsewhere(candidates, distance, own)
-        if (other !== undefined) others.push(other)
-      }),
-    )
+  async function startOthers(): Promise<void> {
+    while (others.length < most - 1 && !ended) {
+      const other = await searchElsewhere(candidates, distance, own)
+      if (other === undefined) return
+      others.push(other)
+    }
+  }
 
   return {
     backend: 'exact',
     recall: 1,
     async nearest(queries, k) {
       checkQuery(queries, k, candidates)
-      searched += queries.rows * candidates.rows
       if (searched > WORTH_THREADS) starting ??= startOthers()
+      searched += queries.rows * candidates.rows
       const indices = new Int32Array(queries.rows * k)
+      const { least, most: large } = PIECE
+      const piece = Math.max(least, Math.min(large, Math.ceil(queries.rows / (others.length + 1))))
+      // Each other one has a piece waiting while it works on one.
+      const searches = queries.rows > least ? [...others, ...others, own] : [own]
       let next = 0
       const work = async (search: Search) => {
         while (next < queries.rows) {
           const start = next
-          const rows = Math.min(PIECE, queries.rows - start)
+          const rows = Math.min(piece, queries.rows - start)
           next += rows
           indices.set(await search.find(rowRange(queries, start, rows), k), start * k)
         }
       }
-      // Each other one has a piece waiting while it works on one.
-      await Promise.all([...others, ...others, own].map(work))
+      const ends = await Promise.allSettled(
+        searches.map((search) =>
+          work(search).catch((error) => {
+            next = queries.rows
+            throw error
+          }),
+        ),
+      )
+      for (const end of ends) if (end.status === 'rejected') throw end.reason
       return { indices, k }
     },
     async dispose() {
+      ended = true
       await starting
       await Promise.all([own, ...others].map((search) => search.release()))
     },
@@ -74,19 +88,24 @@ async function searchElsewhere(
   distance: Distance,
   here: Search,
 ): Promise<Search | undefined> {
-  const thread: Thread<SearchQuestion> = startThread(new URL('search-thread', import.meta.url))
+  let thread: Thread<SearchQuestion> | undefined
   try {
+    thread = startThread<SearchQuestion>(new URL('search-thread', import.meta.url))
     await thread.ask({ type: 'candidates', candidates: copied(candidates), distance })
   } catch {
-    await thread.close()
+    await thread?.close()
     return undefined
   }
+  const { ask, close } = thread
   return {
-    find: (queries, k) =>
-      thread
-        .ask<Int32Array>({ type: 'find', queries: copied(queries), k })
-        .catch(() => here.find(queries, k)),
-    release: () => thread.close(),
+    async find(queries, k) {
+      try {
+        return await ask<Int32Array>({ type: 'find', queries: copied(queries), k })
+      } catch {
+        return here.find(queries, k)
+      }
+    },
+    release: close,
   }
 }
 

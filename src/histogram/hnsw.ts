@@ -87,7 +87,7 @@ async function measureRecall(
 ): Promise<number> {
   const k = Math.min(options.recallK ?? 10, candidates.rows)
   const queries = options.recallQueries ?? pointsBetween(candidates, seededRandom(options.seed, 'recall'))
-  const exact = await createExactNeighbours(candidates, options)
+  const exact = await createExactNeighbours(candidates, { ...options, threads: 1 })
   const truth = (await exact.nearest(queries, k)).indices
   await exact.dispose()
   const found = await search(queries, k)

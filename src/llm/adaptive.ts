@@ -95,7 +95,9 @@ export function adaptive(model: LanguageModel, options: AdaptiveOptions = {}): A
 
   function failed(error: unknown, startedAt: number): void {
     if (!(error instanceof ProviderFailure) || startedAt !== level) return
-    if (!TOO_MUCH.includes(error.status) && error.retryAfterMs === undefined && !error.timedOut) return
+    // No connection may mean that there are too many; below the first level it has another reason.
+    const tooMany = error.timedOut || (error.unreached && limit > first)
+    if (!TOO_MUCH.includes(error.status) && error.retryAfterMs === undefined && !tooMany) return
     const to = Math.max(1, Math.floor(limit / 2))
     settled = { limit: to, rate: 0 }
     rest = REST

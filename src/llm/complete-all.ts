@@ -8,7 +8,7 @@ const LOOKAHEAD = 4
 /**
  * Completions in the order of the requests. Requests are taken from the iterable only a little ahead of what is
  * yielded, so an endless iterable is fine: stop when there is enough. After the first failure, an abort, or a stop by
- * the caller no further request is started, and those in flight are finished first, so that a cache keeps what was paid.
+ * the caller no further request is sent, and those that were sent are finished first, so that a cache keeps what was paid.
  */
 export async function* completeAll(
   model: LanguageModel,

@@ -8,6 +8,8 @@ export interface ProviderFailureOptions {
   readonly retryAfterMs?: number
   /** No answer came in time. */
   readonly timedOut?: boolean
+  /** No connection: the network, the server, or more sockets than this process may open. */
+  readonly unreached?: boolean
   /** What to do if trying again is no use. */
   readonly hint?: string
   /** 'never': the same request will fail again. 'briefly': a broken answer, worth a few attempts. */
@@ -18,6 +20,7 @@ export class ProviderFailure extends Error {
   readonly status: number | undefined
   readonly retryAfterMs: number | undefined
   readonly timedOut: boolean
+  readonly unreached: boolean
   readonly hint: string | undefined
   readonly retry: 'patiently' | 'briefly' | 'never'
 
@@ -27,6 +30,7 @@ export class ProviderFailure extends Error {
     this.status = options.status
     this.retryAfterMs = options.retryAfterMs
     this.timedOut = options.timedOut ?? false
+    this.unreached = options.unreached ?? false
     this.hint = options.hint
     this.retry = options.retry
   }

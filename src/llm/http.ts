@@ -109,6 +109,7 @@ function notReached(error: unknown, options: AttemptOptions): ProviderFailure {
   const words = providerWords(inner || code || message, options.key)
   return new ProviderFailure(`could not be reached (${words})`, {
     retry: 'patiently',
+    unreached: true,
     hint: 'check the network and llm.baseUrl, and run again with --resume',
   })
 }

@@ -46,6 +46,7 @@ export function limited(model: LanguageModel, options: LimitOptions): LanguageMo
   }
 
   async function turn(request: CompletionRequest, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted()
     const counted = tokensPerMinute === Infinity ? 0 : await estimateTokens(request.input)
     const tokens = counted + request.maxTokens
     for (let ms = delay(tokens); ms > 0; ms = delay(tokens)) await sleep(ms, signal)

@@ -32,6 +32,7 @@ const ATTEMPTS = 20
 interface Gathered {
   readonly key: string
   readonly body: Record<string, unknown>
+  readonly signal: AbortSignal | undefined
   readonly resolve: (answer: BatchAnswer | undefined) => void
   readonly reject: (reason: unknown) => void
 }
@@ -104,8 +105,9 @@ export async function createOpenAiBatchModel(options: OpenAiBatchOptions): Promi
 
   async function send(): Promise<void> {
     clearTimeout(timer)
-    const batch = gathered
+    const batch = gathered.filter(({ signal }) => signal?.aborted !== true)
     gathered = []
+    if (batch.length === 0) return
     try {
       const line = ({ key, body }: Gathered) =>
         JSON.stringify({
@@ -128,9 +130,14 @@ export async function createOpenAiBatchModel(options: OpenAiBatchOptions): Promi
     }
   }
 
-  function gather(key: string, request: CompletionRequest): Promise<BatchAnswer | undefined> {
+  /** What waits for its batch is not sent after an abort; what was sent is paid, and its answer found later. */
+  function gather(
+    key: string,
+    request: CompletionRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<BatchAnswer | undefined> {
     return new Promise((resolve, reject) => {
-      gathered.push({ key, body: endpoint.body(request), resolve, reject })
+      gathered.push({ key, body: endpoint.body(request), signal, resolve, reject })
       clearTimeout(timer)
       if (gathered.length === MOST_REQUESTS) void send()
       else timer = setTimeout(send, gatherMs)
@@ -145,10 +152,10 @@ export async function createOpenAiBatchModel(options: OpenAiBatchOptions): Promi
     signal?.throwIfAborted()
     const key = requestKey(endpoint.id, request)
     const before = sent.get(key)
+    const earlier = before === undefined ? undefined : (await stoppable(before(), signal)).get(key)
     // What an earlier batch did not answer is asked again.
     sent.delete(key)
-    const earlier = before === undefined ? undefined : (await stoppable(before(), signal)).get(key)
-    const answer = usable(earlier) ? earlier : await stoppable(gather(key, request), signal)
+    const answer = usable(earlier) ? earlier : await stoppable(gather(key, request, signal), signal)
     if (usable(answer)) return completionFrom(answer?.response?.body ?? {}, request)
     const status = answer?.response?.status_code
     const words = providerWords(

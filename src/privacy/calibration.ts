@@ -31,8 +31,11 @@ export function calibrate(
   checkEpsilon(epsilon)
   checkDelta(delta)
   // Between logarithms, to base 2: what is left is nearly a line, and a PLD costs a quarter of a second each.
-  const over = (log: number): number =>
-    Math.log(accountant.epsilon(events(2 ** log), delta, adjacency) / epsilon)
+  const over = (log: number): number => {
+    const spent = accountant.epsilon(events(2 ** log), delta, adjacency)
+    if (Number.isNaN(spent)) throw new RangeError('expected an epsilon from the accountant, got NaN')
+    return Math.log(spent / epsilon)
+  }
   let high = 0
   let atHigh = over(high)
   let low = high

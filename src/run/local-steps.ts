@@ -1,4 +1,5 @@
 // The steps of a round where all clients are in this process: embed, vote, charge, release; and variations by an LLM.
+import { availableParallelism } from 'node:os'
 import type { Config } from '../config/schema.ts'
 import type { Embedder } from '../embeddings/embedder.ts'
 import { gatherRows, type Matrix, matrix } from '../embeddings/matrix.ts'
@@ -150,10 +151,17 @@ async function candidateIndexes(
   onEvent: OnEvent,
 ): Promise<Map<number, CandidateIndex>> {
   const indexes = new Map<number, CandidateIndex>()
-  for (const [label, positions] of positionsByLabel(population, labels).entries()) {
+  const byLabel = positionsByLabel(population, labels)
+  const threads = Math.max(1, Math.floor(availableParallelism() / byLabel.length))
+  for (const [label, positions] of byLabel.entries()) {
     if (positions.length === 0) continue
     const { distance, backend } = histogram
-    const neighbours = await createNeighbours(gatherRows(embeddings, positions), { distance, backend, seed })
+    const neighbours = await createNeighbours(gatherRows(embeddings, positions), {
+      distance,
+      backend,
+      seed,
+      threads,
+    })
     if (neighbours.backend === 'hnsw') {
       const recall = neighbours.recall.toFixed(3)
       onEvent({ type: 'note', message: `neighbours: hnsw, recall ${recall} (measured on synthetic text)` })

@@ -136,6 +136,26 @@ describe('adaptive concurrency', () => {
     await secondsFor(own, 20)
   })
 
+  it('goes back where there is no connection, and not below where it began', async () => {
+    const { model } = server(1_000)
+    let unreached = false
+    const own = adaptive({
+      ...model,
+      async complete(one) {
+        if (unreached) throw new ProviderFailure('no socket', { retry: 'patiently', unreached: true })
+        return model.complete(one)
+      },
+    })
+    await secondsFor(own, 1_000)
+    const before = own.limit()
+    expect(before).toBeGreaterThanOrEqual(64)
+    unreached = true
+    await Promise.allSettled(Array.from({ length: 8 }, (_, seed) => own.complete(request({ seed }))))
+    expect(own.limit()).toBe(before / 2)
+    for (let i = 0; i < 20; i++) await Promise.allSettled([own.complete(request({ seed: i }))])
+    expect(own.limit()).toBe(8)
+  })
+
   it('learns nothing from a few requests, nor from errors of the request', async () => {
     const { model } = server(100)
     const own = adaptive(model)

@@ -75,6 +75,18 @@ describe('the OpenAI API in batches', () => {
     expect([...asking]).toEqual([`Bearer ${KEY} org-1`])
   })
 
+  it('sends nothing that was given up before its batch', async () => {
+    const model = await batching({ gatherMs: 300 })
+    const stop = new AbortController()
+    const givenUp = Promise.allSettled(asked.map((one) => model.complete(one, { signal: stop.signal })))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    stop.abort(new Error('enough'))
+    expect((await givenUp).every(({ status }) => status === 'rejected')).toBe(true)
+    const kept = await model.complete(request({ seed: 99 }))
+    expect(kept.text).not.toBe('')
+    expect(server.uploads.map((file) => file.length)).toEqual([1])
+  })
+
   it('waits after a stop for the batch that was paid, and pays no other', async () => {
     server.prompt = false
     const first = await batching()

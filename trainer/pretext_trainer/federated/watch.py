@@ -54,6 +54,7 @@ class Watch:
         return stats
 
     def sum(self, stats) -> None:
+        # Of this process: where it stops, no other one writes a checkpoint, since that waits for all of them.
         found, bound = 0.0 if self._longest is None else float(self._longest), self.expected().bound
         self._longest = None
         if not found <= bound * (1 + 1e-7):
