@@ -1,5 +1,6 @@
 // The trainer's events during a training, as events of pretext: a stage with steps, and loss, speed and what is left.
 import type { OnEvent } from '../events.ts'
+import { exactDuration } from '../report/figures.ts'
 import type { TrainerEvent } from './protocol.ts'
 
 export function trainingEvents(onEvent: OnEvent): {
@@ -72,12 +73,6 @@ function detailOf(values: Readonly<Record<string, number>>): string {
     ...(tokensPerSecond === undefined
       ? []
       : [`${Math.round(tokensPerSecond).toLocaleString('en-US')} tokens/s`]),
-    ...(secondsLeft === undefined ? [] : [`${duration(secondsLeft)} left at most`]),
+    ...(secondsLeft === undefined ? [] : [`${exactDuration(secondsLeft)} left at most`]),
   ].join(', ')
-}
-
-function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.round(seconds)} s`
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`
 }

@@ -62,6 +62,15 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+/** To the second below an hour. */
+export function exactDuration(seconds: number): string {
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
+  const minutes = Math.round(whole / 60)
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
 export function dollarsText(dollars: number): string {
   if (dollars > 0 && dollars < 0.01) return 'less than $0.01'
   return `$${dollars.toFixed(2)}`

@@ -7,6 +7,7 @@ import {
   dollarsText,
   duration,
   epsilonText,
+  exactDuration,
   noiseText,
   percent,
   timeText,
@@ -72,6 +73,13 @@ describe('other figures', () => {
       '100',
     ])
     expect([percent(0.283), percent(0.051), percent(0), percent(1)]).toEqual(['28%', '5.1%', '0%', '100%'])
+    expect([59.4, 59.6, 179.7, 3599.7, 7199].map(exactDuration)).toEqual([
+      '59 s',
+      '1 min 0 s',
+      '3 min 0 s',
+      '1 h 0 min',
+      '2 h 0 min',
+    ])
     expect([duration(4.25), duration(59), duration(1308), duration(7500)]).toEqual([
       '4.3 s',
       '59 s',

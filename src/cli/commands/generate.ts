@@ -1,8 +1,10 @@
 // pretext generate CONFIG: the whole job.
+
 import type { LoadedConfig } from '../../config/load.ts'
 import { PretextError } from '../../errors.ts'
+import { exactDuration } from '../../report/figures.ts'
 import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
-import { duration, shown, table } from '../output/output.ts'
+import { shown, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
 
 export const generateCommand = defineCommand({
@@ -74,7 +76,7 @@ export const generateCommand = defineCommand({
         'data set',
         `${report.run.dataset} has spent epsilon ${number(report.privacy.dataset.epsilon)} in ${report.privacy.dataset.releases} releases of ${report.privacy.dataset.runs} ${report.privacy.dataset.runs === 1 ? 'run' : 'runs'}, by ${shown(result.ledger)}`,
       ],
-      ['time', duration(report.run.seconds)],
+      ['time', exactDuration(report.run.seconds)],
     ]
     const text = `\n${table(rows)}`
     output.result(args.quiet ? result.corpus : text, {

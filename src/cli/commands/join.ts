@@ -1,10 +1,12 @@
 // pretext join: a client of a federation. Its texts stay on this machine; what leaves is said before it leaves.
+
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { PretextError } from '../../errors.ts'
 import type { ClientEvent } from '../../federation/client/client.ts'
+import { exactDuration } from '../../report/figures.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
-import { duration, shown } from '../output/output.ts'
+import { shown } from '../output/output.ts'
 import { number } from '../output/progress.ts'
 
 export const joinCommand = defineCommand({
@@ -254,7 +256,7 @@ function lineFor(event: ClientEvent, delta: number): string | undefined {
       return `round ${event.manifest.round}/${event.manifest.rounds}: not counted: ${event.problem.title}`
     case 'waiting':
       return event.state === 'paused'
-        ? `paused by the operator; looking again in ${duration(event.seconds)}`
+        ? `paused by the operator; looking again in ${exactDuration(event.seconds)}`
         : undefined
     default:
       return undefined

@@ -1,7 +1,8 @@
 // pretext plan CONFIG: privacy, calls, tokens, money, time and disk, before anything is spent.
+import { exactDuration } from '../../report/figures.ts'
 import type { Range } from '../../run/plan.ts'
 import { defineCommand, outputOf, overrides } from '../context.ts'
-import { bytes, duration, table } from '../output/output.ts'
+import { bytes, table } from '../output/output.ts'
 import { number } from '../output/progress.ts'
 
 export const planCommand = defineCommand({
@@ -62,7 +63,7 @@ export const planCommand = defineCommand({
         'LLM time',
         seconds === null
           ? 'depends on the endpoint'
-          : `about ${duration(seconds.low)} to ${duration(seconds.high)} (estimate for two cores)`,
+          : `about ${exactDuration(seconds.low)} to ${exactDuration(seconds.high)} (estimate for two cores)`,
       ],
       ['disk', `about ${bytes(plan.diskBytes)}`],
     ]

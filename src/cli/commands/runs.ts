@@ -2,8 +2,9 @@
 
 import { rm } from 'node:fs/promises'
 import { PretextError } from '../../errors.ts'
+import { exactDuration } from '../../report/figures.ts'
 import { defineCommand, outputOf } from '../context.ts'
-import { duration, shown, table } from '../output/output.ts'
+import { shown, table } from '../output/output.ts'
 
 export const runsCommand = defineCommand({
   command: 'runs [action] [run]',
@@ -23,7 +24,7 @@ export const runsCommand = defineCommand({
         manifest.id,
         manifest.status,
         manifest.dataset,
-        duration(manifest.seconds),
+        exactDuration(manifest.seconds),
         manifest.startedAt.slice(0, 16).replace('T', ' '),
       ])
       const text =

@@ -1,8 +1,10 @@
 // What train and finetune have in common: the options of a training, and what they say at the end.
+
 import type { Argv } from 'yargs'
 import type { StageSettings, Trained, TrainOptions } from '../../finetune/train.ts'
+import { exactDuration } from '../../report/figures.ts'
 import type { CommonArguments } from '../context.ts'
-import { duration, shown, table } from '../output/output.ts'
+import { shown, table } from '../output/output.ts'
 
 const requiresArg = true
 
@@ -172,7 +174,7 @@ export function sayTrained(
       'loss',
       `${stage.name}: ${stage.validationLoss === null ? stage.trainLoss.toFixed(4) : `${stage.validationBefore?.toFixed(4)} -> ${stage.validationLoss.toFixed(4)} on ${stage.heldOut} held-out texts`}, ${Math.round(stage.tokensPerSecond).toLocaleString('en-US')} tokens/s${stage.stoppedEarly ? `, stopped after epoch ${Number(stage.epochs.toFixed(2))}, best ${Number((stage.bestEpoch ?? 0).toFixed(2))}` : ''}`,
     ]),
-    ['time', duration(seconds)],
+    ['time', exactDuration(seconds)],
   ]
   const text = args.quiet ? result.model : `\n${table(rows)}`
   return [text, { folder, ...result, loss: last?.validationLoss ?? last?.trainLoss ?? null }]

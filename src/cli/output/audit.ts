@@ -1,9 +1,11 @@
 // What an audit found, for people, and the error that it ends with where something is wrong.
+
 import type { CorpusAudit } from '../../audit/audit-corpora.ts'
 import type { NoiseAudit } from '../../audit/audit-noise.ts'
 import { VIEWS } from '../../audit/views.ts'
 import { PretextError } from '../../errors.ts'
-import { duration, table } from './output.ts'
+import { exactDuration } from '../../report/figures.ts'
+import { table } from './output.ts'
 import { number } from './progress.ts'
 
 const percent = (share: number) => `${Number((100 * share).toFixed(3))} %`
@@ -37,7 +39,7 @@ export function noiseTable(result: NoiseAudit): string {
     ],
     [
       'samples',
-      `${count(result.samples)} draws in ${count(result.releases)} releases, ${duration(result.seconds)}; the answer rests on ${count(trials.with)} trials with the client and ${count(trials.without)} without`,
+      `${count(result.samples)} draws in ${count(result.releases)} releases, ${exactDuration(result.seconds)}; the answer rests on ${count(trials.with)} trials with the client and ${count(trials.without)} without`,
     ],
     ['verdict', VERDICTS[result.verdict]],
   ]

@@ -1,7 +1,9 @@
 // Renders events: one live line on a terminal, plain lines elsewhere (a log file, CI).
+
 import { styleText } from 'node:util'
 import type { OnEvent, PretextEvent } from '../../events.ts'
-import { bytes, duration } from './output.ts'
+import { exactDuration } from '../../report/figures.ts'
+import { bytes } from './output.ts'
 
 interface Renderer {
   readonly onEvent: OnEvent
@@ -115,7 +117,7 @@ function progressLine(stage: Stage, now: number): string {
       : `${amount(done, unit)}/${amount(total, unit)}${unit === 'bytes' ? '' : ` ${unit}`}`
   if (stage.detail !== undefined) return `${label}: ${counts}, ${stage.detail}`
   if (done === 0 || seconds < 1) return `${label}: ${counts}`
-  const left = duration(((total - done) * seconds) / done)
+  const left = exactDuration(((total - done) * seconds) / done)
   const rate =
     unit === '%'
       ? ''
@@ -131,5 +133,5 @@ function finishedLine(stage: Stage, now: number): string {
     stage.total === undefined || stage.unit === '%'
       ? ''
       : ` (${amount(stage.done, stage.unit)} ${stage.unit === 'bytes' ? '' : stage.unit}`.trimEnd()
-  return `${stage.label}: done${counts === '' ? ' (' : `${counts}, `}${duration(seconds)})`
+  return `${stage.label}: done${counts === '' ? ' (' : `${counts}, `}${exactDuration(seconds)})`
 }
