@@ -12,8 +12,8 @@ import type { SearchQuestion } from './search-thread.ts'
 
 /** Queries that a thread takes at a time; fewer are not worth a message. */
 const PIECE = { least: 32, most: 128 }
-/** Products of a query and a candidate after which other threads are started: what one thread does in a tenth of a second. */
-const WORTH_THREADS = 20_000_000
+/** Products of a query and a candidate after which other threads are started: what one thread does in a twentieth of a second. */
+const WORTH_THREADS = 10_000_000
 const MOST_THREADS = 8
 /** Of the machine's memory, for all of them. */
 const MEMORY_SHARE = 0.125
