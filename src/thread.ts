@@ -1,5 +1,6 @@
 // Work in a thread of its own, so that the process answers meanwhile and all cores work: asked by messages, it answers each
 // by its number, in any order.
+import { totalmem } from 'node:os'
 import { parentPort, Worker } from 'node:worker_threads'
 import { PretextError, type PretextErrorOptions } from './errors.ts'
 
@@ -18,6 +19,12 @@ type Reply = { readonly number: number } & (
   | { readonly value: unknown; readonly error?: undefined }
   | { readonly error: { readonly message: string; readonly known?: PretextErrorOptions } }
 )
+
+/** Threads of `bytes` each that a share of the memory holds, of the machine's or of what this process may have of it. */
+export function threadsThatFit(bytes: number, share: number): number {
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+  return Math.floor((share * memory) / bytes)
+}
 
 /**
  * Starts a thread that runs the module `name`, which calls `answerQuestions`. It is named without its ending, since it is

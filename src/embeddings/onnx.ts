@@ -9,9 +9,9 @@
 // embedding alone and among 127 others differed by 3e-8 at most (test/embeddings/onnx-minilm.test.ts). So a caller that holds private
 // texts calls once per client.
 import { stat } from 'node:fs/promises'
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { startThread } from '../thread.ts'
+import { startThread, threadsThatFit } from '../thread.ts'
 import { type DeviceName, placeOnDevice } from './device.ts'
 import type { Embedder } from './embedder.ts'
 import { onnxIdentity } from './encode.ts'
@@ -57,7 +57,7 @@ export async function createOnnxEmbedder(options: OnnxEmbedderOptions): Promise<
   // The threads could only read the variable.
   forbidTelemetry()
   const { size } = await stat(join(folder, weightsFile(dtype)))
-  const fit = Math.floor((MEMORY_SHARE * totalmem()) / (MEMORY.own + MEMORY.ofWeights * size))
+  const fit = threadsThatFit(MEMORY.own + MEMORY.ofWeights * size, MEMORY_SHARE)
   let started = 0
   const start = async (device: DeviceName) => {
     const thread: EncoderThread = startThread(new URL('encoder-thread', import.meta.url))

@@ -2,9 +2,9 @@
 // core once there has been enough to search for that starting them is worth while.
 //
 // Against faiss's IndexFlatL2 on the same two threads: bench/RESULTS.md.
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { type Matrix, matrix, rowRange } from '../embeddings/matrix.ts'
-import { startThread, type Thread } from '../thread.ts'
+import { startThread, type Thread, threadsThatFit } from '../thread.ts'
 import { checkQuery } from './measure.ts'
 import type { Distance, Neighbours } from './neighbours.ts'
 import { createSearch, type Search } from './search.ts'
@@ -26,8 +26,7 @@ export async function createExactNeighbours(
 ): Promise<Neighbours> {
   const { distance, threads = availableParallelism() } = options
   const own = await createSearch(candidates, distance)
-  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
-  const fit = Math.floor((MEMORY_SHARE * memory) / (BYTES_PER_VALUE * candidates.values.length))
+  const fit = threadsThatFit(BYTES_PER_VALUE * candidates.values.length, MEMORY_SHARE)
   const most = Math.min(threads, MOST_THREADS, fit)
   const others: Search[] = []
   let starting: Promise<unknown> | undefined

@@ -1,5 +1,4 @@
 // pretext generate CONFIG: the whole job.
-
 import type { LoadedConfig } from '../../config/load.ts'
 import { PretextError } from '../../errors.ts'
 import { exactDuration } from '../../report/figures.ts'

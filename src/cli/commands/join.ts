@@ -1,5 +1,4 @@
 // pretext join: a client of a federation. Its texts stay on this machine; what leaves is said before it leaves.
-
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { PretextError } from '../../errors.ts'

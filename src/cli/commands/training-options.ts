@@ -1,5 +1,4 @@
 // What train and finetune have in common: the options of a training, and what they say at the end.
-
 import type { Argv } from 'yargs'
 import type { StageSettings, Trained, TrainOptions } from '../../finetune/train.ts'
 import { exactDuration } from '../../report/figures.ts'

@@ -1,5 +1,4 @@
 // What an audit found, for people, and the error that it ends with where something is wrong.
-
 import type { CorpusAudit } from '../../audit/audit-corpora.ts'
 import type { NoiseAudit } from '../../audit/audit-noise.ts'
 import { VIEWS } from '../../audit/views.ts'

@@ -1,5 +1,4 @@
 // Renders events: one live line on a terminal, plain lines elsewhere (a log file, CI).
-
 import { styleText } from 'node:util'
 import type { OnEvent, PretextEvent } from '../../events.ts'
 import { exactDuration } from '../../report/figures.ts'
