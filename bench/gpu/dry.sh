@@ -3,13 +3,15 @@
 # and has node_modules; PRETEXT_PYTHON has the packages of trainer/requirements.txt. It ends with an error if any part has failed.
 set -euo pipefail
 tree=$(realpath "$1") here=$(cd "$(dirname "$0")" && pwd)
-export WORK=${2:-/tmp/dry} SLOTS=8 SEEDS=1 OMP_NUM_THREADS=1 CONFIG=dry STUDY=dry-limits PLAN=${PLAN:-debian pretext pretext+b dp-fedavg expand-only private public-only dp-ftrl central-dp local;systems fedlpp lora-dp-sgd dr-encoder scaleot-dp scaleot} EPSILONS=7.58 CORPORA="0 1" WORKERS=3
+export WORK=${2:-/tmp/dry} SLOTS=8 SEEDS=1 OMP_NUM_THREADS=1 CONFIG=dry EPSILONS=7.58 CORPORA="0 1" WORKERS=3
 export DATA=$WORK/data/debian PUBLIC=$WORK/data/passages.jsonl
 tiny="--sequence-tokens 32 --threads 1 --device cpu"
 export LARGE="--epochs 1 --batch 16 --micro-batch 8 $tiny" EVALUATE="--resamples 20"
 : "${PRETEXT_PYTHON:?name a Python with the packages of the trainer}"
 rm -rf "$WORK"
 mkdir -p "$DATA" "$WORK/data/changes"
+export PLAN=${PLAN:-$WORK/plan.txt}
+grep -E '^(debian|limits|systems|labels) ' "$here/plan.txt" | grep -vE ' (1.29|Infinity)$' >"$WORK/plan.txt"
 head -n 150 "$tree/data/debian/clients.jsonl" >"$DATA/clients.jsonl"
 head -n 60 "$tree/data/debian/heldout.jsonl" >"$DATA/heldout.jsonl"
 head -n 300 "$tree/data/public/texts.jsonl" >"$PUBLIC"
@@ -42,10 +44,11 @@ node -e '
       if (SMALL[name]) arm.settings = SMALL[name]
       if (name === "local") arm.settings = { sample: 5, models: 1 }
     }
-    if (name === "limits") content.arms.pretext.grid.set = content.arms.pretext.grid.set.slice(0, 2)
+    if (name === "compare-labels") content.set["evolution.population"] = 64
+    if (name === "compare-limits") content.arms.pretext.grid = content.arms.pretext.grid.slice(0, 3)
     return content
   }
-  for (const [from, to] of [["compare-debian", "dry-debian"], ["limits", "dry-limits"], ["compare-systems", "dry-systems"]]) {
+  for (const [from, to] of [["compare-debian", "dry-debian"], ["compare-limits", "dry-limits"], ["compare-systems", "dry-systems"], ["compare-labels", "dry-labels"]]) {
     writeFileSync(`bench/gpu/${to}.yaml`, stringify(small(parse(readFileSync(`bench/gpu/${from}.yaml`, "utf8")), from)))
   }'
 # The served model and the large one: of two other shapes, trained for a moment.

@@ -4,7 +4,7 @@
 #   train.sh expand    the corpora without votes (asks the server)
 #   train.sh fidelity  fidelity and diversity of all corpora (CPU alone: after the trainings)
 #   train.sh small     the 14M models: on each run's corpus, on the corpora without votes, on private texts (the ceiling)
-#   train.sh large M   LoRA of model M (a GGUF or a folder; not the generator) on the same corpora, seed 1
+#   train.sh large M   LoRA of model M (a GGUF or a folder; not the generator) on the same corpora (of LARGE_ARMS), seed 1
 #   train.sh tell KIND [M]  next tokens of the held-out clients, for KIND small or large (M: the untuned model)
 # JOBS at once; what is done is not done again.
 set -uo pipefail
@@ -98,7 +98,7 @@ small)
   run_all
   ;;
 large)
-  corpora | awk '$2 == 1' | sort -u -k 1,1 | while read -r arm seed path; do
+  corpora | awk '$2 == 1' | sort -u -k 1,1 | grep -E "${LARGE_ARMS:-.}" | while read -r arm seed path; do
     on_gpu
     [ -d "$MODELS/large_$arm-$seed/model" ] ||
       queue "large_$arm-$seed" "$gpu $pretext finetune $path --model $2 --out $MODELS/large_$arm-$seed --seed $seed --no-gguf $LARGE"

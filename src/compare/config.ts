@@ -13,8 +13,13 @@ const ArmEntry = z
   .strictObject({
     /** Settings of the arm; "pretext baseline" lists them. */
     settings: z.record(z.string(), z.unknown()).default({}),
-    /** Values that tuning tries, instead of the arm's own grid. */
-    grid: z.record(z.string(), z.array(z.unknown()).min(1, 'expected at least one value')).optional(),
+    /** What tuning tries, instead of the arm's own grid: values of each setting, all combined, or a list of whole choices. */
+    grid: z
+      .union([
+        z.record(z.string(), z.array(z.unknown()).min(1, 'expected at least one value')),
+        z.array(z.record(z.string(), z.unknown())).min(1, 'expected at least one choice'),
+      ])
+      .optional(),
   })
   .nullable()
   .transform((entry) => entry ?? { settings: {} })

@@ -22,21 +22,29 @@ export function pointsOf(
 ): Points {
   const base = entry?.settings ?? {}
   // A setting that was named is not tuned, unless the comparison names a grid for it.
-  const own = Object.entries(arm.grid).filter(([key]) => !(key in base))
-  const grid = entry?.grid === undefined ? own : Object.entries(entry.grid)
-  let products: Settings[] = [{}]
-  for (const [key, values] of grid) {
-    products = products.flatMap((point) => values.map((value) => ({ ...point, [key]: value })))
-  }
-  const all = products.map((point) => checked(arm, { ...base, ...point }, file))
+  const own = Object.fromEntries(Object.entries(arm.grid).filter(([key]) => !(key in base)))
+  const grid = entry?.grid ?? own
+  const all = (Array.isArray(grid) ? grid : combined(grid)).map((choice) =>
+    checked(arm, { ...base, ...choice }, file),
+  )
   const known = new Map(all.map((point) => [JSON.stringify(point), point]))
   const points = [...known.values()]
   // One trial is no tuning: the arm's own settings stand.
   const chosen =
     trials === 1
       ? [checked(arm, base, file)]
-      : seededRandom(0, 'trials', arm.name).sample(points, Math.min(trials, points.length))
+      : points.length <= trials
+        ? points
+        : seededRandom(0, 'trials', arm.name).sample(points, trials)
   return { points: chosen, grid: points.length }
+}
+
+function combined(grid: Readonly<Record<string, readonly unknown[]>>): Settings[] {
+  let products: Settings[] = [{}]
+  for (const [key, values] of Object.entries(grid)) {
+    products = products.flatMap((point) => values.map((value) => ({ ...point, [key]: value })))
+  }
+  return products
 }
 
 function checked(arm: Arm, settings: Settings, file: string): Settings {

@@ -116,6 +116,19 @@ describe('tuning', () => {
     expect(pointsOf(arm, { settings: { rate: 7 }, grid: { rate: [1, 2] } }, 9, 'f').points).toHaveLength(2)
   })
 
+  it('tries a list of choices as it stands, each once, whatever else is set', () => {
+    const grid = [{}, { rounds: 5 }, { rate: 2, kind: 'b' }, {}]
+    expect(pointsOf(arm, { settings: { rate: 7 }, grid }, 9, 'f')).toEqual({
+      grid: 3,
+      points: [
+        { rate: 7, rounds: 3, kind: 'a' },
+        { rate: 7, rounds: 5, kind: 'a' },
+        { rate: 2, rounds: 3, kind: 'b' },
+      ],
+    })
+    expect(() => pointsOf(arm, { settings: {}, grid: [{ colour: 1 }] }, 9, 'f.yaml')).toThrow('colour')
+  })
+
   it('refuses what the arm does not know before anything runs', () => {
     expect(() => pointsOf(arm, { settings: { colour: 1 } }, 1, 'f.yaml')).toThrow(
       'f.yaml: arms.test-arm.settings: Unrecognized key: "colour"',
