@@ -60,7 +60,7 @@ export interface Arm<S extends z.ZodType = z.ZodType> {
   readonly noEpsilon?: string
   /** each: one run for every epsilon of the comparison. once: epsilon changes nothing. */
   readonly epsilons: 'each' | 'once'
-  /** Strict object of the arm's settings, each with a default. */
+  /** Strict object of the arm's settings, each with a default. One named "set" changes keys of the run's config. */
   readonly settings: S
   /** Values that tuning tries, by keys of `settings`; the configuration may name others. Empty: nothing to tune. */
   readonly grid: Readonly<Record<string, readonly unknown[]>>

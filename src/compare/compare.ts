@@ -7,11 +7,12 @@ import type { ignoreEvents } from '../events.ts'
 import type { ComparisonReport } from '../report/comparison-data.ts'
 import { renderComparison } from '../report/comparison-page.ts'
 import { infinityAsText } from '../report/json.ts'
+import type { Arm } from './arm.ts'
 import { type ArmRuns, runArm } from './arm-runs.ts'
 import { collect } from './collect.ts'
 import type { CompareConfig } from './config.ts'
-import { type CompareOptions, onGround } from './ground.ts'
-import { pointsOf } from './points.ts'
+import { baseConfig, type CompareOptions, onGround } from './ground.ts'
+import { type Points, pointsOf } from './points.ts'
 import { ARMS, armOf } from './registry.ts'
 
 export interface Compared {
@@ -33,6 +34,7 @@ export async function compare(config: CompareConfig, options: CompareOptions = {
     arm,
     points: pointsOf(arm, config.arms[arm.name], config.trials, config.file),
   }))
+  for (const { arm, points } of plans) await checkSets(config, arm, points)
   try {
     return await onGround(config, { ...options, onEvent }, async (ground) => {
       const runs: ArmRuns[] = []
@@ -53,5 +55,21 @@ export async function compare(config: CompareConfig, options: CompareOptions = {
       code: 'interrupted',
       hint: 'run the same command again: finished parts are not done again',
     })
+  }
+}
+
+/** Throws PretextError `config` where a choice changes keys of the base config to what it does not take. */
+export async function checkSets(config: CompareConfig, arm: Arm, { points }: Points): Promise<void> {
+  for (const { set = {} } of points as { set?: Readonly<Record<string, unknown>> }[]) {
+    if (Object.keys(set).length === 0) continue
+    try {
+      await baseConfig({ ...config, set: { ...config.set, ...set } }, config.epsilons[0] as number)
+    } catch (error) {
+      if (!(error instanceof PretextError)) throw error
+      throw new PretextError(
+        `${config.file}: arms.${arm.name}.settings.set: ${JSON.stringify(set)}: ${error.message}`,
+        { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) },
+      )
+    }
   }
 }

@@ -1,7 +1,7 @@
 // What expand-only and expand-private have in common: the language model of a run expands seeds into a corpus, made once for
 // all training seeds that share it, and the model is trained on that. They differ in the seeds alone.
 import { join } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { Population } from '../evolution/population.ts'
 import type { ArmResult } from '../finetune/arm-job.ts'
 import { readRows } from '../run/read-run.ts'
@@ -9,19 +9,13 @@ import type { ArmTask } from './arm.ts'
 import { expandPopulation } from './expand.ts'
 import { llmTokensIn, NO_METERS } from './meters.ts'
 import { trainOnCorpus } from './train-corpus.ts'
-import { TRAINING_SETTINGS } from './training.ts'
+import type { CORPUS_SETTINGS } from './training.ts'
 import { dependsHash } from './unit.ts'
-
-export const EXPANSION_SETTINGS = z.strictObject({
-  ...TRAINING_SETTINGS,
-  /** Keys of the run's config, as of --set. */
-  set: z.record(z.string(), z.unknown()).default({}),
-})
 
 /** `seeds`: called where the corpus is made; without them it grows from the run's own initial population. */
 export async function trainOnExpansion(
   task: ArmTask,
-  { set, ...training }: z.output<typeof EXPANSION_SETTINGS>,
+  { set, ...training }: z.output<typeof CORPUS_SETTINGS>,
   seeds?: () => Promise<Population>,
 ): Promise<ArmResult> {
   const made = await task.shared(`corpus-${task.corpus}-${dependsHash(set).slice(0, 8)}`, async (folder) => {

@@ -18,6 +18,13 @@ export const TRAINING_SETTINGS = {
   publicShare: z.number().min(0).default(0),
 } as const
 
+/** What an arm may set that makes its corpus too. */
+export const CORPUS_SETTINGS = z.strictObject({
+  ...TRAINING_SETTINGS,
+  /** Keys of the run's config, as of --set. */
+  set: z.record(z.string(), z.unknown()).default({}),
+})
+
 export interface TrainingSettings {
   readonly learningRate?: number | undefined
   readonly epochs?: number | undefined

@@ -177,7 +177,7 @@ const Evolution = z.strictObject({
           z.strictObject({ sigma: z.number().nonnegative() }),
           z.strictObject({ topShare: z.number().gt(0).max(1) }),
         ])
-        .default({ sigma: 1 })
+        .default({ topShare: 0.0625 })
         .describe('In standard deviations of the noise, or the best share'),
       keepParents: share.default(0.5),
     })

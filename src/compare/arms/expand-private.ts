@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises'
 import { PretextError } from '../../errors.ts'
 import { defineArm } from '../arm.ts'
-import { EXPANSION_SETTINGS, trainOnExpansion } from '../train-on-expansion.ts'
-import { TRAINING_GRID } from '../training.ts'
+import { trainOnExpansion } from '../train-on-expansion.ts'
+import { CORPUS_SETTINGS, TRAINING_GRID } from '../training.ts'
 
 export const expandPrivate = defineArm({
   name: 'expand-private',
@@ -13,7 +13,7 @@ export const expandPrivate = defineArm({
   guarantee: 'none',
   noEpsilon: 'private texts stand in the prompts as they are, and the model may copy them',
   epsilons: 'once',
-  settings: EXPANSION_SETTINGS,
+  settings: CORPUS_SETTINGS,
   grid: TRAINING_GRID,
   async run(task, settings) {
     const { provider } = (await task.configured(settings.set)).config.llm

@@ -1,7 +1,6 @@
 // PrE-Text itself: private evolution of a population by noisy votes, expansion of the survivors, training on the corpus. The
 // run is the one of `pretext generate`, over the same clients as every other arm.
 import { join } from 'node:path'
-import { z } from 'zod'
 import type { Config } from '../../config/schema.ts'
 import type { OnEvent } from '../../events.ts'
 import type { ArmMechanism } from '../../finetune/arm-job.ts'
@@ -15,7 +14,7 @@ import { type ArmTask, defineArm } from '../arm.ts'
 import { clientMeters } from '../client-meters.ts'
 import { cpuSeconds, llmTokensIn } from '../meters.ts'
 import { trainOnCorpus } from '../train-corpus.ts'
-import { TRAINING_GRID, TRAINING_SETTINGS } from '../training.ts'
+import { CORPUS_SETTINGS, TRAINING_GRID } from '../training.ts'
 import { dependsHash } from '../unit.ts'
 
 export const pretext = defineArm({
@@ -23,11 +22,7 @@ export const pretext = defineArm({
   about: 'PrE-Text: clients vote on synthetic texts, the sum is noised, a model is trained on what survives',
   guarantee: 'client',
   epsilons: 'each',
-  settings: z.strictObject({
-    ...TRAINING_SETTINGS,
-    /** Keys of the run's config, as of --set. */
-    set: z.record(z.string(), z.unknown()).default({}),
-  }),
+  settings: CORPUS_SETTINGS,
   grid: TRAINING_GRID,
   async run(task, { set, ...training }) {
     const name = `epsilon-${task.epsilon}-corpus-${task.corpus}-${dependsHash(set).slice(0, 8)}`
