@@ -43,7 +43,7 @@ const FIRST_WAIT_MS = 1000
 const LONGEST_WAIT_MS = 60_000
 
 export async function createOpenAiApi(options: OpenAiApiOptions = {}): Promise<OpenAiApi> {
-  const { baseUrl: url = OPENAI_URL, apiKeyEnv, env = process.env, fetch = globalThis.fetch } = options
+  const { baseUrl: url = OPENAI_URL, apiKeyEnv, env = process.env, fetch } = options
   const { timeoutSeconds = 300, patienceMinutes = 10, now = Date.now, sleep = pause, signal } = options
   const onEvent = options.onEvent ?? ignoreEvents
   const keyName = apiKeyEnv ?? 'OPENAI_API_KEY'

@@ -118,6 +118,8 @@ export function adaptive(model: LanguageModel, options: AdaptiveOptions = {}): A
         signal?.removeEventListener('abort', stop)
         resolve()
       }
+      // Fuller again: what was measured while places were empty would spoil the rest.
+      if (measured.idle) measured = freshMeasurement()
       waiting.push(start)
       // Hundreds wait for one signal.
       if (signal !== undefined) setMaxListeners(0, signal)

@@ -1,11 +1,13 @@
 // One attempt over HTTP, by itself or for a provider's SDK: a fetch whose failures are ProviderFailures (status, the provider's words,
 // Retry-After), with a time limit that covers the body too. SDKs lose the headers or keep the key in their errors.
 import { ProviderFailure, providerWords, retryAfterMs } from './failure.ts'
+import { post, type Received } from './post.ts'
 
 export type Fetch = typeof globalThis.fetch
 
 export interface AttemptOptions {
-  readonly fetch: Fetch
+  /** Instead of Node's own. */
+  readonly fetch?: Fetch | undefined
   readonly timeoutMs: number
   readonly key: string | undefined
   readonly keyName: string
@@ -74,16 +76,29 @@ async function answered(
   init: RequestInit | undefined,
   timeout: AbortSignal,
 ): Promise<{ readonly status: number; readonly text: string }> {
-  let text: string
-  let response: Response
+  let received: Received
   try {
-    response = await options.fetch(url, { ...init, signal: timeout })
-    text = await response.text()
+    received = await send(options.fetch, url, { ...init, signal: timeout })
   } catch (error) {
     throw timeout.aborted ? timedOut(options) : notReached(error, options)
   }
-  if (!response.ok) throw refused(response, text, options)
-  return { status: response.status, text }
+  const { status, text } = received
+  if (status < 200 || status > 299) throw refused(received, options)
+  return { status, text }
+}
+
+async function send(
+  fetch: Fetch | undefined,
+  url: Parameters<Fetch>[0],
+  init: RequestInit & { readonly signal: AbortSignal },
+): Promise<Received> {
+  const { method, headers, body, signal } = init
+  if (fetch === undefined && method === 'POST' && typeof body === 'string') {
+    return post(String(url), Object.fromEntries(new Headers(headers)), body, signal)
+  }
+  const response = await (fetch ?? globalThis.fetch)(url, init)
+  const { status, statusText } = response
+  return { status, statusText, headers: response.headers, text: await response.text() }
 }
 
 /** An answer with status 200 that is no completion: worth a few attempts. */
@@ -103,8 +118,8 @@ function timedOut(options: AttemptOptions): ProviderFailure {
 }
 
 function notReached(error: unknown, options: AttemptOptions): ProviderFailure {
-  const { message, cause } = error as Error
-  const { code, message: inner } = (cause ?? {}) as { code?: string; message?: string }
+  const { message, cause = error } = error as Error
+  const { code, message: inner } = cause as { code?: string; message?: string }
   // An AggregateError (several addresses tried) has an empty message, but a code.
   const words = providerWords(inner || code || message, options.key)
   return new ProviderFailure(`could not be reached (${words})`, {
@@ -114,11 +129,10 @@ function notReached(error: unknown, options: AttemptOptions): ProviderFailure {
   })
 }
 
-function refused(response: Response, text: string, options: AttemptOptions): ProviderFailure {
-  const { status } = response
+function refused({ status, statusText, headers, text }: Received, options: AttemptOptions): ProviderFailure {
   const { message, code } = providerMessage(text)
-  const words = providerWords(message || response.statusText, options.key)
-  const after = retryAfterMs(response.headers, options.now())
+  const words = providerWords(message || statusText, options.key)
+  const after = retryAfterMs(headers, options.now())
   const spent = code === 'insufficient_quota' || status === 402
   const again = [408, 409, 425, 429].includes(status) || status >= 500
   const hint = spent
@@ -133,7 +147,9 @@ function refused(response: Response, text: string, options: AttemptOptions): Pro
 }
 
 function hints({ key, keyName }: AttemptOptions): Readonly<Record<number, string>> {
+  const moved = 'llm.baseUrl leads elsewhere; name the address that it leads to'
   return {
+    ...Object.fromEntries([301, 302, 303, 307, 308].map((status) => [status, moved])),
     400: 'the endpoint does not take one of the settings under llm, or the prompt is too long for the model',
     401: `check the key in the environment variable ${keyName}${key === undefined ? ' (it is not set)' : ''}`,
     403: `the key in the environment variable ${keyName} may not use this model`,

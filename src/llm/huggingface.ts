@@ -24,7 +24,7 @@ export interface HuggingFaceOptions {
 }
 
 export async function createHuggingFaceModel(options: HuggingFaceOptions): Promise<LanguageModel> {
-  const { endpointUrl, api = 'chat', env = process.env, fetch = globalThis.fetch } = options
+  const { endpointUrl, api = 'chat', env = process.env, fetch } = options
   const { apiKeyEnv: keyName = 'HF_TOKEN', timeoutSeconds = 120, now = Date.now } = options
   const key = env[keyName] || undefined
   if (key === undefined && (endpointUrl === undefined || options.apiKeyEnv !== undefined)) {

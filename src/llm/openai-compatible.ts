@@ -55,7 +55,7 @@ export interface Endpoint {
 }
 
 export function openAiEndpoint(options: OpenAiCompatibleOptions): Endpoint {
-  const { baseUrl = OPENAI_URL, api = 'chat', env = process.env, fetch = globalThis.fetch } = options
+  const { baseUrl = OPENAI_URL, api = 'chat', env = process.env, fetch } = options
   const own = baseUrl === OPENAI_URL
   const { apiKeyEnv: keyName = 'OPENAI_API_KEY', timeoutSeconds = 120, now = Date.now } = options
   const key = env[keyName] || undefined

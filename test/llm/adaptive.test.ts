@@ -104,6 +104,14 @@ describe('adaptive concurrency', () => {
     expect(seen.most).toBeGreaterThanOrEqual(1_000)
   })
 
+  it('goes on looking in the next call, whatever the end of the last one left unmeasured', async () => {
+    const own = adaptive(server(4000).model)
+    await secondsFor(own, 1600)
+    expect(own.limit()).toBe(512)
+    await secondsFor(own, 1600)
+    expect(own.limit()).toBe(1024)
+  })
+
   it('halves where the server refuses, and everything is answered', async () => {
     const { model, seen } = server(200, 24)
     const own = adaptive(model)
