@@ -20,6 +20,7 @@ const ALL: readonly Benchmark[] = [
   { script: 'neighbours', args: ['1', 'stream'], imports: ['faiss'] },
   { script: 'hnsw', needs: ['node_modules/hnswlib-node/package.json'] },
   { script: 'embedding', args: [MINILM ?? ''], imports: ['sentence_transformers'], needs: ['MINILM'] },
+  { script: 'embedding-profile' },
   { script: 'llm', imports: ['torch', 'transformers', 'accelerate', 'gguf'] },
   { script: 'remote-llm' },
   {

@@ -8,8 +8,8 @@ import { join, resolve } from 'node:path'
 import pLimit from 'p-limit'
 import { createEmbedder } from '../src/embeddings/create.ts'
 import { dot, matrix, row } from '../src/embeddings/matrix.ts'
-import { seededRandom } from '../src/random.ts'
 import { here, interleave, python, report } from './interleave.ts'
+import { mixedTexts } from './mixed-texts.ts'
 
 const [model, count = '256', turns = '5', device = 'cpu'] = process.argv.slice(2)
 if (model === undefined) throw new Error('expected the folder of the fp32 model')
@@ -17,14 +17,7 @@ const ROOT = process.env.PRETEXT_ROOT ?? join(import.meta.dirname, '..')
 const folder = await mkdtemp(join(tmpdir(), 'embedding-'))
 const out = join(folder, 'rows')
 
-const lines = (await readFile(join(ROOT, 'data/public/texts.jsonl'), 'utf8')).trim().split('\n')
-const whole = lines.map((line) => (JSON.parse(line) as { text: string }).text)
-const random = seededRandom(1)
-const texts = Array.from({ length: Number(count) }, (_, i) => {
-  const words = random.pick(whole).split(' ')
-  if (i % 3 === 0) return words.slice(0, Math.ceil(words.length / 2)).join(' ')
-  return i % 3 === 1 ? words.join(' ') : [...words, random.pick(whole)].join(' ')
-})
+const texts = await mixedTexts(ROOT, Number(count))
 
 const theirs = python(join(ROOT, 'bench/embedding.py'), [resolve(model), device === 'cpu' ? 'cpu' : 'cuda'])
 const { version } = await theirs.ask<{ version: string }>({ texts })

@@ -44,7 +44,7 @@ export interface TokenBatch {
 
 /**
  * Packs sequences into batches, shortest first, so that little is padded: a batch holds at most `maxTokens` tokens with
- * padding (a single longer sequence is a batch of its own), and at most a fifth of it is padding.
+ * padding (a single longer sequence is a batch of its own), and at most a twentieth of it is padding.
  */
 export function packBatches(lengths: readonly number[], maxTokens: number): TokenBatch[] {
   const order = lengths
@@ -55,7 +55,7 @@ export function packBatches(lengths: readonly number[], maxTokens: number): Toke
     const length = lengths[index] as number
     const last = batches.at(-1)
     const padded = last === undefined ? 0 : (last.rows.length + 1) * length
-    if (last !== undefined && padded <= maxTokens && last.tokens + length >= 0.8 * padded) {
+    if (last !== undefined && padded <= maxTokens && last.tokens + length >= 0.95 * padded) {
       last.rows.push(index)
       last.length = length
       last.tokens += length
