@@ -15,10 +15,13 @@ const ArmEntry = z
     settings: z.record(z.string(), z.unknown()).default({}),
     /** What tuning tries, instead of the arm's own grid: values of each setting, all combined, or a list of whole choices. */
     grid: z
-      .union([
-        z.record(z.string(), z.array(z.unknown()).min(1, 'expected at least one value')),
-        z.array(z.record(z.string(), z.unknown())).min(1, 'expected at least one choice'),
-      ])
+      .union(
+        [
+          z.record(z.string(), z.array(z.unknown()).min(1, 'expected at least one value')),
+          z.array(z.record(z.string(), z.unknown())).min(1, 'expected at least one choice'),
+        ],
+        { error: 'expected a list of values for each setting, or a list of choices' },
+      )
       .optional(),
   })
   .nullable()

@@ -24,8 +24,9 @@ export function pointsOf(
   // A setting that was named is not tuned, unless the comparison names a grid for it.
   const own = Object.fromEntries(Object.entries(arm.grid).filter(([key]) => !(key in base)))
   const grid = entry?.grid ?? own
-  const all = (Array.isArray(grid) ? grid : combined(grid)).map((choice) =>
-    checked(arm, { ...base, ...choice }, file),
+  const list = Array.isArray(grid)
+  const all = (list ? grid : combined(grid)).map((choice, i) =>
+    checked(arm, { ...base, ...choice }, file, list ? `grid.${i}` : 'settings'),
   )
   const known = new Map(all.map((point) => [JSON.stringify(point), point]))
   const points = [...known.values()]
@@ -47,11 +48,11 @@ function combined(grid: Readonly<Record<string, readonly unknown[]>>): Settings[
   return products
 }
 
-function checked(arm: Arm, settings: Settings, file: string): Settings {
+function checked(arm: Arm, settings: Settings, file: string, place = 'settings'): Settings {
   const parsed = arm.settings.safeParse(settings)
   if (parsed.success) return parsed.data as Settings
   const faults = parsed.error.issues.map(
-    ({ path, message }) => `${file}: arms.${arm.name}.${['settings', ...path].join('.')}: ${message}`,
+    ({ path, message }) => `${file}: arms.${arm.name}.${[place, ...path].join('.')}: ${message}`,
   )
   throw new PretextError([...new Set(faults)].slice(0, 10).join('\n'), {
     code: 'config',

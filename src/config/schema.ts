@@ -178,7 +178,9 @@ const Evolution = z.strictObject({
           z.strictObject({ topShare: z.number().gt(0).max(1) }),
         ])
         .default({ topShare: 0.0625 })
-        .describe('In standard deviations of the noise, or the best share'),
+        .describe(
+          'In standard deviations of the noise, or the best share, rounded up (of 64 a sixteenth are 4)',
+        ),
       keepParents: share.default(0.5),
     })
     .prefault({}),

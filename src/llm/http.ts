@@ -1,7 +1,8 @@
 // One attempt over HTTP, by itself or for a provider's SDK: a fetch whose failures are ProviderFailures (status, the provider's words,
 // Retry-After), with a time limit that covers the body too. SDKs lose the headers or keep the key in their errors.
+import { PretextError } from '../errors.ts'
 import { ProviderFailure, providerWords, retryAfterMs } from './failure.ts'
-import { post, type Received } from './post.ts'
+import { KeptConnectionEnded, post, type Received } from './post.ts'
 
 export type Fetch = typeof globalThis.fetch
 
@@ -12,6 +13,16 @@ export interface AttemptOptions {
   readonly key: string | undefined
   readonly keyName: string
   readonly now: () => number
+}
+
+/** Throws PretextError `config` for an address with a password: it would stand in manifests and logs. */
+export function checkAddress(address: string, key: string): void {
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  if (url === undefined || (url.username === '' && url.password === '')) return
+  throw new PretextError(`expected ${key} without a user and a password, got an address with them`, {
+    code: 'config',
+    hint: 'keys come from the environment: name the variable with llm.apiKeyEnv',
+  })
 }
 
 /** Asks once and returns the answer's JSON. Throws ProviderFailures only. */
@@ -118,13 +129,14 @@ function timedOut(options: AttemptOptions): ProviderFailure {
 }
 
 function notReached(error: unknown, options: AttemptOptions): ProviderFailure {
-  const { message, cause = error } = error as Error
-  const { code, message: inner } = cause as { code?: string; message?: string }
+  const { message, cause } = error as Error
+  const { code, message: inner } = (cause ?? error) as { code?: string; message?: string }
   // An AggregateError (several addresses tried) has an empty message, but a code.
   const words = providerWords(inner || code || message, options.key)
   return new ProviderFailure(`could not be reached (${words})`, {
     retry: 'patiently',
-    unreached: true,
+    // An idle connection that was closed says nothing of how much the server takes.
+    unreached: !(error instanceof KeptConnectionEnded),
     hint: 'check the network and llm.baseUrl, and run again with --resume',
   })
 }

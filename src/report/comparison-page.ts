@@ -64,7 +64,8 @@ function charts(report: ComparisonReport): Markup {
   const place = ({ asked }: ComparisonRow) =>
     asked === null ? null : report.epsilons.findIndex(({ epsilon }) => epsilon === asked.epsilon)
   const perClient = (row: ComparisonRow, of: (meters: NonNullable<ComparisonRow['meters']>) => number) =>
-    row.meters === null ? null : of(row.meters) * row.meters.rounds
+    // A client pays for the rounds that it took part in.
+    row.meters === null ? null : (of(row.meters) * row.meters.participations) / report.clients.clients
   const shown: readonly [string, string, string, number, number][] = [
     ['top-1', 'Next token, best guess (%, higher is better)', 'accuracy', 100, 1],
     ['cross-entropy', 'Cross-entropy (lower is better)', 'cross-entropy', 1, 3],
@@ -79,7 +80,7 @@ function charts(report: ComparisonReport): Markup {
         series: seriesOf(rows, id, place, scale, digits),
         format: (value) => value.toFixed(digits),
         x: { categories: names },
-      })}</figure><figure><figcaption>against bytes that one client sends and receives over the whole run</figcaption>${armChart(
+      })}</figure><figure><figcaption>against bytes that a client sends and receives over the whole run, on average</figcaption>${armChart(
         {
           id: `${id}-bytes`,
           title: `${word} against bytes`,

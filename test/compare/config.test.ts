@@ -83,6 +83,13 @@ const arm = defineArm({
   }),
 })
 
+it.each([3, [3], { rate: 3 }, [null]])('a grid of %j is refused in words', async (grid) => {
+  const file = await fileOf({ ...plain, arms: { 'dp-fedavg': { grid } } })
+  await expect(loadCompare(file)).rejects.toThrow(
+    'arms.dp-fedavg.grid: expected a list of values for each setting, or a list of choices',
+  )
+})
+
 describe('the steps of a client', () => {
   it.each([dpFedAvg, dpFtrl])('are refused where they end before its epochs ($name)', (own) => {
     const settings = (given: object) => () => pointsOf(own, { settings: { ...given } }, 1, 'f').points
@@ -126,7 +133,9 @@ describe('tuning', () => {
         { rate: 2, rounds: 3, kind: 'b' },
       ],
     })
-    expect(() => pointsOf(arm, { settings: {}, grid: [{ colour: 1 }] }, 9, 'f.yaml')).toThrow('colour')
+    expect(() => pointsOf(arm, { settings: {}, grid: [{}, { rate: 'x' }] }, 9, 'f.yaml')).toThrow(
+      'f.yaml: arms.test-arm.grid.1.rate: ',
+    )
   })
 
   it('refuses what the arm does not know before anything runs', () => {

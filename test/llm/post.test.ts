@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ask } from '../../src/llm/http.ts'
+import { createOpenAiCompatibleModel } from '../../src/llm/openai-compatible.ts'
 import { post } from '../../src/llm/post.ts'
 
 let server: Server
@@ -30,20 +31,53 @@ describe('post', () => {
     expect(received.headers.get('x-name')).toBe('a, b')
   })
 
-  it('asks again where the server has closed a kept connection', async () => {
+  it('keeps every connection for the next requests', async () => {
     let connections = 0
-    const url = await serve((_, answer) => answer.writeHead(200, json).end('{}'))
-    server.on('connection', (socket) => {
-      connections++
-      // Without a word: the client learns of it by its next request at the latest.
-      if (connections <= 20) setTimeout(() => socket.resetAndDestroy(), 60)
-    })
-    await Promise.all(Array.from({ length: 20 }, () => post(url, json, '{}', never())))
-    const until = Date.now() + 200
-    while (Date.now() < until) {
-      await Promise.all(Array.from({ length: 20 }, () => post(url, json, '{}', never())))
+    const url = await serve((_, answer) => void setTimeout(() => answer.writeHead(200, json).end('{}'), 100))
+    server.on('connection', () => connections++)
+    for (let wave = 0; wave < 3; wave++) {
+      await Promise.all(Array.from({ length: 400 }, () => post(url, json, '{}', never())))
     }
-    expect(connections).toBeGreaterThan(20)
+    expect(connections).toBe(400)
+  })
+
+  it.each(['before the answer', 'within the answer'])(
+    'sends nothing twice where a kept connection ends %s',
+    async (when) => {
+      let requests = 0
+      const url = await serve((incoming, answer) => {
+        requests++
+        if (incoming.headers['x-last'] === undefined) return answer.writeHead(200, json).end('{}')
+        if (when === 'within the answer') answer.writeHead(200, json).write('{"choices":')
+        setTimeout(() => answer.socket?.resetAndDestroy(), 20)
+      })
+      await Promise.all(Array.from({ length: 10 }, () => post(url, json, '{}', never())))
+      const attempt = { timeoutMs: 1000, key: undefined, keyName: 'KEY', now: Date.now }
+      const asked = ask(attempt, url, { method: 'POST', headers: { ...json, 'x-last': '1' }, body: '{}' })
+      await expect(asked).rejects.toMatchObject({ retry: 'patiently', unreached: false })
+      expect(requests).toBe(11)
+    },
+  )
+
+  it('ends where a server wants to speak another protocol', async () => {
+    const url = await serve((_, answer) => answer.end())
+    server.removeAllListeners('request')
+    server.on('connection', (socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    })
+    await expect(post(url, json, '{}', never())).rejects.toThrow('another protocol')
+  })
+
+  it('reads JSON after a byte order mark', async () => {
+    const url = await serve((_, answer) => answer.writeHead(200, json).end('\ufeff{"a":1}'))
+    expect((await post(url, json, '{}', never())).text).toBe('{"a":1}')
+  })
+
+  it('takes no password from an address, and does not repeat it', async () => {
+    const made = createOpenAiCompatibleModel({ model: 'm', baseUrl: 'http://ann:secret@127.0.0.1/v1' })
+    await expect(made).rejects.toThrow(
+      /^expected llm.baseUrl without a user and a password, got an address with them$/,
+    )
   })
 
   it('fails where an answer breaks off', async () => {
