@@ -4,7 +4,7 @@ import type OpenAI from 'openai'
 import { PretextError } from '../errors.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
 import { ProviderFailure } from '../llm/failure.ts'
-import { checkAddress, type Fetch, overHttp } from '../llm/http.ts'
+import { type Fetch, overHttp } from '../llm/http.ts'
 import { OPENAI_URL } from '../llm/openai-compatible.ts'
 import { pause } from '../llm/pause.ts'
 import { seededRandom } from '../random.ts'
@@ -45,7 +45,6 @@ const LONGEST_WAIT_MS = 60_000
 export async function createOpenAiApi(options: OpenAiApiOptions = {}): Promise<OpenAiApi> {
   const { baseUrl: url = OPENAI_URL, apiKeyEnv, env = process.env, fetch } = options
   const { timeoutSeconds = 300, patienceMinutes = 10, now = Date.now, sleep = pause, signal } = options
-  checkAddress(url, '--base-url')
   const onEvent = options.onEvent ?? ignoreEvents
   const keyName = apiKeyEnv ?? 'OPENAI_API_KEY'
   const key = env[keyName] || undefined

@@ -1,6 +1,5 @@
 // One attempt over HTTP, by itself or for a provider's SDK: a fetch whose failures are ProviderFailures (status, the provider's words,
 // Retry-After), with a time limit that covers the body too. SDKs lose the headers or keep the key in their errors.
-import { PretextError } from '../errors.ts'
 import { ProviderFailure, providerWords, retryAfterMs } from './failure.ts'
 import { KeptConnectionEnded, post, type Received } from './post.ts'
 
@@ -13,16 +12,6 @@ export interface AttemptOptions {
   readonly key: string | undefined
   readonly keyName: string
   readonly now: () => number
-}
-
-/** Throws PretextError `config` for an address with a password: it would stand in manifests and logs. */
-export function checkAddress(address: string, key: string): void {
-  const url = URL.canParse(address) ? new URL(address) : undefined
-  if (url === undefined || (url.username === '' && url.password === '')) return
-  throw new PretextError(`expected ${key} without a user and a password, got an address with them`, {
-    code: 'config',
-    hint: 'keys come from the environment: name the variable with llm.apiKeyEnv',
-  })
 }
 
 /** Asks once and returns the answer's JSON. Throws ProviderFailures only. */

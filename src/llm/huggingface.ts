@@ -1,7 +1,7 @@
 // Hugging Face: Inference Providers (`model: org/name` or `org/name:provider`), or an Inference Endpoint of one's own.
 import type { InferenceProviderOrPolicy } from '@huggingface/inference'
 import { PretextError } from '../errors.ts'
-import { checkAddress, type Fetch, overHttp } from './http.ts'
+import { type Fetch, overHttp } from './http.ts'
 import type { Completion, CompletionRequest, LanguageModel } from './model.ts'
 import { completionFrom } from './openai-compatible.ts'
 import { providerModelId } from './provider-id.ts'
@@ -25,7 +25,6 @@ export interface HuggingFaceOptions {
 
 export async function createHuggingFaceModel(options: HuggingFaceOptions): Promise<LanguageModel> {
   const { endpointUrl, api = 'chat', env = process.env, fetch } = options
-  if (endpointUrl !== undefined) checkAddress(endpointUrl, 'llm.baseUrl')
   const { apiKeyEnv: keyName = 'HF_TOKEN', timeoutSeconds = 120, now = Date.now } = options
   const key = env[keyName] || undefined
   if (key === undefined && (endpointUrl === undefined || options.apiKeyEnv !== undefined)) {

@@ -1,6 +1,6 @@
 // Any endpoint that speaks the OpenAI API: OpenAI, vLLM, SGLang, a llama.cpp server, most clouds. Chat or completions.
 import { PretextError } from '../errors.ts'
-import { type AttemptOptions, ask, broken, checkAddress, type Fetch } from './http.ts'
+import { type AttemptOptions, ask, broken, type Fetch } from './http.ts'
 import type { Completion, CompletionRequest, LanguageModel } from './model.ts'
 import { providerModelId } from './provider-id.ts'
 import { asMessages, asPrompt, checkRequest } from './request.ts'
@@ -56,7 +56,6 @@ export interface Endpoint {
 
 export function openAiEndpoint(options: OpenAiCompatibleOptions): Endpoint {
   const { baseUrl = OPENAI_URL, api = 'chat', env = process.env, fetch } = options
-  checkAddress(baseUrl, 'llm.baseUrl')
   const own = baseUrl === OPENAI_URL
   const { apiKeyEnv: keyName = 'OPENAI_API_KEY', timeoutSeconds = 120, now = Date.now } = options
   const key = env[keyName] || undefined

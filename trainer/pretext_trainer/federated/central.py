@@ -11,11 +11,16 @@ from .fedavg import prepare, train
 def run(job: dict, channel: Channel) -> dict:
     prepare(job)
     from .rounds import Rounds
-    from .text_steps import TextSteps
-
+    
     stage = "training on pooled texts"
-    by_client = partial(Rounds, as_rounds(job), channel, stage)
-    result = train(job, channel, "central-dp", by_client if job["unit"] == "client" else partial(TextSteps, job, channel, stage))
+    if job["unit"] == "client":
+        made = partial(Rounds, as_rounds(job), channel, stage)
+    else:
+        # Opacus is for texts alone, and takes seconds to load.
+        from .text_steps import TextSteps
+
+        made = partial(TextSteps, job, channel, stage)
+    result = train(job, channel, "central-dp", made)
     # Every client sends its texts, once; what follows is the server's work.
     texts = texts_by_client(read_rows(job["clients"], "clients"))
     meters = result["meters"]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from .. import start as starts
@@ -20,6 +19,9 @@ class LanguageModel(nn.Module):
         if lora is None:
             self.network = start.model
         else:
+            # Seconds, which a job without adapters does not wait for.
+            from peft import LoraConfig, get_peft_model
+
             torch.manual_seed(seed)
             self.network = get_peft_model(
                 start.model,
