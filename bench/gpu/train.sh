@@ -4,7 +4,7 @@
 #   train.sh expand    the corpora without votes (asks the server)
 #   train.sh fidelity  fidelity and diversity of all corpora (CPU alone: after the trainings)
 #   train.sh small     the 14M models: on each run's corpus, on the corpora without votes, on private texts (the ceiling)
-#   train.sh large M   LoRA of model M (a GGUF or a folder; not the generator) on the same corpora (of LARGE_ARMS), seed 1
+#   train.sh large M   LoRA of model M (a GGUF or a folder; not the generator) on the same corpora (of LARGE_ARMS and LARGE_SEEDS)
 #   train.sh tell KIND [M]  next tokens of the held-out clients, for KIND small or large (M: the untuned model)
 # JOBS at once; what is done is not done again.
 set -uo pipefail
@@ -98,12 +98,12 @@ small)
   run_all
   ;;
 large)
-  corpora | awk '$2 == 1' | sort -u -k 1,1 | grep -E "${LARGE_ARMS:-.}" | while read -r arm seed path; do
+  corpora | awk -v seeds=" ${LARGE_SEEDS:-1 2 3} " 'index(seeds, " " $2 " ")' | sort -u -k 1,2 | grep -E "${LARGE_ARMS:-.}" | while read -r arm seed path; do
     on_gpu
     [ -d "$MODELS/large_$arm-$seed/model" ] ||
       queue "large_$arm-$seed" "$gpu $pretext finetune $path --model $2 --out $MODELS/large_$arm-$seed --seed $seed --no-gguf $LARGE"
   done
-  # One corpus twice more: on all GPUs together, and with the frozen weights in 4 bits.
+  # The first corpus at 7.58 twice more: on all GPUs together, and with the frozen weights in 4 bits.
   path=$(corpora | awk '$2 == 1 && $1 ~ /eps-7.58/ { print $3 }' | head -n 1)
   [ -n "$path" ] && [ "$gpus" -gt 1 ] && [ ! -d "$MODELS/large_all-gpus-1/model" ] &&
     queue "large_all-gpus-1" "$pretext finetune $path --model $2 --out $MODELS/large_all-gpus-1 --seed 1 --no-gguf $LARGE"
