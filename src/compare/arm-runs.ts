@@ -85,7 +85,7 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
         part = name(seed)
         const i = config.seeds.indexOf(seed)
         say(`${part}: run ${i + 1} of ${config.seeds.length}`)
-        const corpus = config.corpora === 'each' ? seed : (config.seeds[i % config.corpora] as number)
+        const corpus = corpusOf(config, seed)
         runs[i] = await run(part, chosen, { epsilon, seed, corpus, evaluate: true })
       })
       return { ...answer(), failed: null }
@@ -138,6 +138,11 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
     if (!config.keepModels) await dropWeights(place)
     return { seed: of.seed, settings, ...result, seconds }
   }
+}
+
+/** Seed of the corpus that a training seed uses. */
+export function corpusOf({ corpora, seeds }: Ground['config'], seed: number): number {
+  return corpora === 'each' ? seed : (seeds[seeds.indexOf(seed) % corpora] as number)
 }
 
 /** The least loss on the validation clients; undefined without trials. */

@@ -60,6 +60,8 @@ export interface Arm<S extends z.ZodType = z.ZodType> {
   readonly noEpsilon?: string
   /** each: one run for every epsilon of the comparison. once: epsilon changes nothing. */
   readonly epsilons: 'each' | 'once'
+  /** Whether it trains on corpora that several seeds may share; their trainings are then drawn together. */
+  readonly onCorpora?: boolean
   /** Strict object of the arm's settings, each with a default. One named "set" changes keys of the run's config. */
   readonly settings: S
   /** Values that tuning tries, by keys of `settings`; the configuration may name others. Empty: nothing to tune. */

@@ -1,11 +1,11 @@
 // From the runs of all arms to the report: means over seeds, intervals, differences from ours, the largest epsilon.
 import { availableParallelism, cpus } from 'node:os'
-import { type ModelSums, nextTokenFigures } from '../evaluate/next-token.ts'
+import { type EvaluatedModel, nextTokenFigures } from '../evaluate/next-token.ts'
 import { seededRandom } from '../random.ts'
 import type { ComparisonMeters, ComparisonReport, ComparisonRow } from '../report/comparison-data.ts'
 import { groupsOf } from '../report/comparison-words.ts'
 import { VERSION } from '../version.ts'
-import type { ArmRun, ArmRuns } from './arm-runs.ts'
+import { type ArmRun, type ArmRuns, corpusOf } from './arm-runs.ts'
 import { differences } from './difference.ts'
 import type { Ground } from './ground.ts'
 
@@ -26,14 +26,16 @@ export function collect(
 ): ComparisonReport {
   const { config, loaded, split } = ground
   const { privacy, data } = loaded.config
-  const sumsOf = ({ runs: own }: ArmRuns): ModelSums[] =>
-    own.flatMap(({ sums }) => (sums === null ? [] : [sums]))
+  const modelsOf = ({ arm, runs: own }: ArmRuns): (EvaluatedModel & { path: string })[] =>
+    own.flatMap(({ sums, seed }) => {
+      if (sums === null) return []
+      const path = `seed ${seed}`
+      return [arm.onCorpora === true ? { path, sums, corpus: corpusOf(config, seed) } : { path, sums }]
+    })
   const rows = runs.map((own): ComparisonRow => {
     const { arm, epsilon } = own
     const random = seededRandom(0, 'compare', arm.name, String(epsilon))
-    const models = own.runs.flatMap(({ sums, seed }) =>
-      sums === null ? [] : [{ path: `seed ${seed}`, sums }],
-    )
+    const models = modelsOf(own)
     const figures =
       models.length === 0
         ? undefined
@@ -62,7 +64,7 @@ export function collect(
       difference:
         ours === undefined || ours === own
           ? {}
-          : differences(sumsOf(own), sumsOf(ours), {
+          : differences(models, modelsOf(ours), {
               resamples: config.resamples,
               random: random.fork('difference'),
             }),

@@ -3,6 +3,7 @@
 import type { JobResult } from '../finetune/protocol.ts'
 import type { Random } from '../random.ts'
 import type { Figure, ModelFigures } from '../report/evaluation-data.ts'
+import { groupBy } from './group.ts'
 
 export type ModelSums = JobResult<'evaluate-model'>
 
@@ -23,10 +24,39 @@ const METRICS: Readonly<Record<string, (totals: Totals) => number>> = {
   'bits-per-byte': ({ crossEntropy, bytes }) => crossEntropy / Math.LN2 / bytes,
 }
 
+/** A model's sums; models of one `corpus` are trained on the same texts. Without it each has its own. */
+export interface EvaluatedModel {
+  readonly sums: ModelSums
+  readonly corpus?: number
+}
+
+/**
+ * As many models again, for one draw of a bootstrap: corpora with repetition, and for each of its trainings one of that corpus,
+ * since what differs between releases is common to all trainings on one of them.
+ */
+export function drawModels<M extends { readonly corpus?: number }>(
+  models: readonly M[],
+  random: Random,
+): M[] {
+  const corpora = groupBy(
+    models.map((model, i) => ({
+      model,
+      key: model.corpus === undefined ? `model ${i}` : `corpus ${model.corpus}`,
+    })),
+    ({ key }) => key,
+  )
+  const groups = [...corpora.values()].map((group) => group.map(({ model }) => model))
+  const pick = <T>(list: readonly T[]): T => (list.length === 1 ? (list[0] as T) : random.pick(list))
+  return groups.flatMap(() => {
+    const group = pick(groups)
+    return group.map(() => pick(group))
+  })
+}
+
 /** Models of one kind: each is evaluated on the same clients, in the same order. */
 export function nextTokenFigures(
   name: string,
-  models: readonly { readonly path: string; readonly sums: ModelSums }[],
+  models: readonly (EvaluatedModel & { readonly path: string })[],
   options: { readonly resamples: number; readonly random: Random },
 ): ModelFigures {
   const first = models[0]?.sums as ModelSums
@@ -36,8 +66,7 @@ export function nextTokenFigures(
   const draws: Record<string, number[]> = Object.fromEntries(Object.keys(METRICS).map((id) => [id, []]))
   for (let draw = 0; draw < resamples; draw++) {
     const drawnClients = everyone.map(() => random.integer(clients))
-    const drawnModels = models.length === 1 ? models : models.map(() => random.pick(models))
-    const means = meansOf(drawnModels, drawnClients)
+    const means = meansOf(drawModels(models, random), drawnClients)
     for (const [id, value] of Object.entries(means)) (draws[id] as number[]).push(value)
   }
   const values = meansOf(models, everyone)
@@ -61,10 +90,7 @@ export function nextTokenFigures(
 }
 
 /** Each metric, as the mean over the models of sums over the clients: every token counts alike. */
-function meansOf(
-  models: readonly { readonly sums: ModelSums }[],
-  clients: readonly number[],
-): Record<string, number> {
+function meansOf(models: readonly EvaluatedModel[], clients: readonly number[]): Record<string, number> {
   const means: Record<string, number> = {}
   for (const { sums } of models) {
     const totals = { tokens: 0, crossEntropy: 0, correct: [0, 0, 0, 0], bytes: 0 }

@@ -1,6 +1,6 @@
 // From sums for each client to figures: exact values, intervals over clients and over seeds, and their coverage.
 import { describe, expect, it } from 'vitest'
-import { type ModelSums, nextTokenFigures } from '../../src/evaluate/next-token.ts'
+import { drawModels, type ModelSums, nextTokenFigures } from '../../src/evaluate/next-token.ts'
 import { seededRandom } from '../../src/random.ts'
 
 const client = (tokens: number, correct: number) => ({
@@ -72,5 +72,37 @@ describe('next-token figures', () => {
     // 95% nominal; 0.91 is more than three standard errors below, which a bootstrap over tokens would not reach.
     expect(covered / 300).toBeGreaterThan(0.91)
     expect(covered / 300).toBeLessThan(0.99)
+  })
+})
+
+describe('models that are drawn', () => {
+  const random = seededRandom(3)
+
+  it('are each by itself where each has a corpus of its own', () => {
+    const models = [{ id: 0 }, { id: 1 }, { id: 2 }] as { id: number; corpus?: number }[]
+    const seen = new Set<string>()
+    for (let i = 0; i < 600; i++) {
+      const drawn = drawModels(models, random)
+      expect(drawn).toHaveLength(3)
+      seen.add(drawn.map(({ id }) => id).join(''))
+    }
+    // All 27 of them: one is missing once in 10^8 runs.
+    expect(seen.size).toBe(27)
+  })
+
+  it('come corpus by corpus where some share one: what a release has by chance is in all of its trainings', () => {
+    const models = [0, 1, 0, 1, 0].map((corpus, id) => ({ id, corpus }))
+    const mixtures = new Map<string, number>()
+    for (let i = 0; i < 4000; i++) {
+      const drawn = drawModels(models, random).map(({ corpus }) => corpus)
+      mixtures.set(drawn.join(''), (mixtures.get(drawn.join('')) ?? 0) + 1)
+    }
+    // Two corpora, of three and of two trainings, with repetition; a quarter each, within six standard deviations.
+    expect([...mixtures.keys()].sort()).toEqual(['000000', '00011', '11000', '1111'])
+    for (const count of mixtures.values()) expect(Math.abs(count - 1000)).toBeLessThan(165)
+  })
+
+  it('are the one that there is', () => {
+    expect(drawModels([{ corpus: 4 }], random)).toEqual([{ corpus: 4 }])
   })
 })

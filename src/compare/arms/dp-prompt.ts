@@ -20,6 +20,7 @@ export const dpPrompt = defineArm({
   about: 'each text is rewritten on its device by a language model with noisy token choice (DP-Prompt)',
   guarantee: 'text',
   epsilons: 'each',
+  onCorpora: true,
   settings: z.strictObject({
     ...TRAINING_SETTINGS,
     /** Folder, GGUF or Hub id; by default the embedded language model of the run. */

@@ -10,6 +10,7 @@ export const expandOnly = defineArm({
     'the initial population of a run, expanded by its language model without a vote: no private text is used',
   guarantee: 'public',
   epsilons: 'once',
+  onCorpora: true,
   settings: CORPUS_SETTINGS,
   grid: TRAINING_GRID,
   run: (task, settings) => trainOnExpansion(task, settings),

@@ -13,6 +13,7 @@ export const expandPrivate = defineArm({
   guarantee: 'none',
   noEpsilon: 'private texts stand in the prompts as they are, and the model may copy them',
   epsilons: 'once',
+  onCorpora: true,
   settings: CORPUS_SETTINGS,
   grid: TRAINING_GRID,
   async run(task, settings) {

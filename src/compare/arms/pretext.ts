@@ -22,6 +22,7 @@ export const pretext = defineArm({
   about: 'PrE-Text: clients vote on synthetic texts, the sum is noised, a model is trained on what survives',
   guarantee: 'client',
   epsilons: 'each',
+  onCorpora: true,
   settings: CORPUS_SETTINGS,
   grid: TRAINING_GRID,
   async run(task, { set, ...training }) {
