@@ -107,7 +107,7 @@ describe.skipIf(!found)(
         expect(await page.locator('#now').textContent()).toContain(`epsilon ${epsilon.toFixed(2)}`)
       }
       const others = joined.filter((_, n) => n !== DIES && n !== RETURNS)
-      for (const client of [...others, back]) await client.line(/votes counted; your texts have spent/)
+      for (const client of [...others, back]) await client.line(/votes? counted; your texts have spent/)
       coordinator.stdin?.write('end\n')
       const seconds = (ms: number) => (ms / 1000).toFixed(0)
       console.info(

@@ -167,7 +167,7 @@ describe.skipIf(!found)(
         expect(await page.locator('#receipts tr').count()).toBe(ROUNDS)
       }
       const others = joined.filter((_, n) => n !== DIES && n !== RETURNS)
-      for (const client of [...others, back]) await client.line(/votes counted; your texts have spent/)
+      for (const client of [...others, back]) await client.line(/votes? counted; your texts have spent/)
       leading.child.stdin?.write('end\n')
       const ledgers = [
         join(folder, 'leader/runs/ledgers/ten.jsonl'),
