@@ -11,7 +11,7 @@ from .fedavg import prepare, train
 def run(job: dict, channel: Channel) -> dict:
     prepare(job)
     from .rounds import Rounds
-    
+
     stage = "training on pooled texts"
     if job["unit"] == "client":
         made = partial(Rounds, as_rounds(job), channel, stage)
