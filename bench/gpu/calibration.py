@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from pretext_trainer.evaluate_model import Sequence, sequences_of
+from pretext_trainer.evaluate_model import Sequence, sequences_of, stacked
 from pretext_trainer.start import checkpoint
 
 TEMPERATURES = [round(0.8 + 0.05 * i, 2) for i in range(17)]
@@ -24,13 +24,7 @@ def losses(model, sequences: list[Sequence], device: torch.device) -> list[float
     """Nats a token at each temperature."""
     sums, tokens = torch.zeros(len(TEMPERATURES), dtype=torch.float64), 0
     for start in range(0, len(sequences), AT_ONCE):
-        batch = sequences[start : start + AT_ONCE]
-        shape = (len(batch), max(len(s.ids) for s in batch))
-        ids, counted = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
-        for row, sequence in enumerate(batch):
-            ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
-            counted[row, : len(sequence.ids)] = torch.tensor(sequence.counted)
-        ids, counted = ids.to(device), counted[:, 1:].to(device)
+        ids, counted = stacked(sequences[start : start + AT_ONCE], device)
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()[counted]
         targets = ids[:, 1:][counted]
         sums += torch.stack([F.cross_entropy(logits / t, targets, reduction="sum").double() for t in TEMPERATURES]).cpu()

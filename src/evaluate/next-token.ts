@@ -38,14 +38,8 @@ export function drawModels<M extends { readonly corpus?: number }>(
   models: readonly M[],
   random: Random,
 ): M[] {
-  const corpora = groupBy(
-    models.map((model, i) => ({
-      model,
-      key: model.corpus === undefined ? `model ${i}` : `corpus ${model.corpus}`,
-    })),
-    ({ key }) => key,
-  )
-  const groups = [...corpora.values()].map((group) => group.map(({ model }) => model))
+  // Who has no corpus named is a group of its own.
+  const groups = [...groupBy<M, M | number>(models, (model) => model.corpus ?? model).values()]
   const pick = <T>(list: readonly T[]): T => (list.length === 1 ? (list[0] as T) : random.pick(list))
   return groups.flatMap(() => {
     const group = pick(groups)

@@ -42,16 +42,20 @@ def sequences_of(tokenizer, rows: list[dict], length: int) -> tuple[list[Sequenc
     return sequences, cut
 
 
-def sums_of(model, batch: list[Sequence], device: torch.device) -> np.ndarray:
-    """For each sequence: tokens, cross-entropy in nats, and how often the next token was among the best 1, 3, 5, 10."""
+def stacked(batch: list[Sequence], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """(ids, which of the tokens after the first count), filled up at the end, where causal attention of a counted token never looks."""
     longest = max(len(s.ids) for s in batch)
     ids = torch.zeros((len(batch), longest), dtype=torch.long)
     counted = torch.zeros((len(batch), longest), dtype=torch.bool)
     for i, sequence in enumerate(batch):
         ids[i, : len(sequence.ids)] = torch.tensor(sequence.ids)
         counted[i, : len(sequence.ids)] = torch.tensor(sequence.counted)
-    ids, counted = ids.to(device), counted.to(device)[:, 1:]
-    # Padding stands at the end, where causal attention of a counted token never looks.
+    return ids.to(device), counted.to(device)[:, 1:]
+
+
+def sums_of(model, batch: list[Sequence], device: torch.device) -> np.ndarray:
+    """For each sequence: tokens, cross-entropy in nats, and how often the next token was among the best 1, 3, 5, 10."""
+    ids, counted = stacked(batch, device)
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
     targets = ids[:, 1:]
     losses = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
