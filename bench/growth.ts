@@ -1,6 +1,7 @@
-// How one histogram grows: processor time and peak memory against the number of private texts (1,024 candidates) and of
-// candidates (10,000 texts), with embeddings of 384 dimensions that cost nothing to make (as from the cache of private
-// embeddings), 4 texts a client, one process each: npx tsx bench/growth.ts [most texts] [most candidates]
+// How one histogram grows: processor time and peak memory against the number of private texts (1,024 candidates, 4 texts a
+// client), of candidates (10,000 texts), and of clients who share 100,000 texts, with embeddings of 384 dimensions that cost
+// nothing to make (as from the cache of private embeddings), one process each:
+// npx tsx bench/growth.ts [most texts] [most candidates] [most clients]
 // It writes growth.json and growth.svg beside itself.
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
@@ -18,10 +19,12 @@ import { SimulationTexts } from '../src/texts/private-texts.ts'
 
 const DIM = 384
 const PER_CLIENT = 4
+const SHARED_TEXTS = 100_000
 
 interface Point {
   readonly texts: number
   readonly candidates: number
+  readonly clients: number
   readonly embedMs: number
   readonly indexMs: number
   readonly voteMs: number
@@ -38,7 +41,7 @@ function points(rows: number, seed: number) {
 }
 
 /** In a process of its own, so that its memory is its own. */
-async function measure(texts: number, candidates: number): Promise<Point> {
+async function measure(texts: number, candidates: number, clients: number): Promise<Point> {
   const known = points(997, 1)
   let next = 0
   const embedder: Embedder = {
@@ -60,14 +63,14 @@ async function measure(texts: number, candidates: number): Promise<Point> {
     },
     async dispose() {},
   }
-  const clients = Math.ceil(texts / PER_CLIENT)
+  const perClient = Math.ceil(texts / clients)
   const own = new SimulationTexts({
     bytes: new Uint8Array(60 * texts).fill(97),
     textOffsets: Float64Array.from({ length: texts + 1 }, (_, i) => 60 * i),
-    clientOffsets: Uint32Array.from({ length: clients + 1 }, (_, i) => Math.min(texts, PER_CLIENT * i)),
+    clientOffsets: Uint32Array.from({ length: clients + 1 }, (_, i) => Math.min(texts, perClient * i)),
     labels: new Uint16Array(texts),
   })
-  const options = { mode: 'normalised', maxTextsPerClient: PER_CLIENT, neighbours: 1 } as const
+  const options = { mode: 'normalised', maxTextsPerClient: perClient, neighbours: 1 } as const
   const timed = async <T>(work: () => Promise<T>) => {
     const cpu = process.cpuUsage()
     const value = await work()
@@ -75,7 +78,7 @@ async function measure(texts: number, candidates: number): Promise<Point> {
     return { value, ms: (user + system) / 1000 }
   }
   const local = await timed(() =>
-    embedClients(own, embedder, { maxTextsPerClient: PER_CLIENT, onEvent: ignoreEvents }),
+    embedClients(own, embedder, { maxTextsPerClient: perClient, onEvent: ignoreEvents }),
   )
   const index = await timed(() =>
     createNeighbours(points(candidates, 2), { backend: 'exact', distance: 'l2', seed: 1 }),
@@ -86,6 +89,7 @@ async function measure(texts: number, candidates: number): Promise<Point> {
   return {
     texts,
     candidates,
+    clients,
     embedMs: Math.round(local.ms),
     indexMs: Math.round(index.ms),
     voteMs: Math.round(vote.ms),
@@ -93,8 +97,12 @@ async function measure(texts: number, candidates: number): Promise<Point> {
   }
 }
 
-async function inChild(texts: number, candidates: number): Promise<Point> {
-  const args = ['--import', 'tsx', import.meta.filename, 'one', String(texts), String(candidates)]
+async function inChild(
+  texts: number,
+  candidates: number,
+  clients = Math.ceil(texts / PER_CLIENT),
+): Promise<Point> {
+  const args = ['--import', 'tsx', import.meta.filename, 'one', ...[texts, candidates, clients].map(String)]
   const { stdout } = await promisify(execFile)(process.execPath, args)
   console.log(stdout.trim())
   return JSON.parse(stdout) as Point
@@ -131,45 +139,39 @@ function panel(
 }
 
 if (process.argv[2] === 'one') {
-  console.log(JSON.stringify(await measure(Number(process.argv[3]), Number(process.argv[4]))))
+  console.log(
+    JSON.stringify(await measure(Number(process.argv[3]), Number(process.argv[4]), Number(process.argv[5]))),
+  )
 } else {
-  const [mostTexts = '1000000', mostCandidates = '65536'] = process.argv.slice(2)
+  const [mostTexts = '1000000', mostCandidates = '65536', mostClients = '100000'] = process.argv.slice(2)
   const byTexts: Point[] = []
   for (let texts = 1_000; texts <= Number(mostTexts); texts *= 10) byTexts.push(await inChild(texts, 1_024))
   const byCandidates: Point[] = []
   for (let n = 256; n <= Number(mostCandidates); n *= 4) byCandidates.push(await inChild(10_000, n))
+  const byClients: Point[] = []
+  for (let clients = 10; clients <= Number(mostClients); clients *= 10) {
+    byClients.push(await inChild(SHARED_TEXTS, 1_024, clients))
+  }
   const seconds = ({ embedMs, indexMs, voteMs }: Point) => (embedMs + indexMs + voteMs) / 1000
-  const panels = [
-    panel(
-      0,
-      'time by texts',
-      byTexts.map((p) => p.texts),
-      byTexts.map(seconds),
-      'CPU s',
-    ),
-    panel(
-      300,
-      'memory by texts',
-      byTexts.map((p) => p.texts),
-      byTexts.map((p) => p.peakMb),
-      'MB',
-    ),
-    panel(
-      600,
-      'time by candidates',
-      byCandidates.map((p) => p.candidates),
-      byCandidates.map(seconds),
-      'CPU s',
-    ),
-    panel(
-      900,
-      'memory by candidates',
-      byCandidates.map((p) => p.candidates),
-      byCandidates.map((p) => p.peakMb),
-      'MB',
-    ),
-  ]
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1200 230" font-family="sans-serif" font-size="9" fill="#333"><title>Growth</title><rect width="1200" height="230" fill="#fff"/><g fill="none">${panels.join('').replaceAll('<text', '<text fill="#333"')}</g></svg>\n`
+  const rows = [
+    ['texts', byTexts],
+    ['candidates', byCandidates],
+    ['clients', byClients],
+  ] as const
+  const panels = rows.flatMap(([by, grown], i) => {
+    const xs = grown.map((point) => point[by])
+    return [
+      panel(600 * i, `time by ${by}`, xs, grown.map(seconds), 'CPU s'),
+      panel(
+        600 * i + 300,
+        `memory by ${by}`,
+        xs,
+        grown.map((point) => point.peakMb),
+        'MB',
+      ),
+    ]
+  })
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1800 230" font-family="sans-serif" font-size="9" fill="#333"><title>Growth</title><rect width="1800" height="230" fill="#fff"/><g fill="none">${panels.join('').replaceAll('<text', '<text fill="#333"')}</g></svg>\n`
   const about = {
     cores: cpus().length,
     node: process.version,
@@ -177,7 +179,7 @@ if (process.argv[2] === 'one') {
   }
   await writeFile(
     join(import.meta.dirname, 'growth.json'),
-    `${JSON.stringify({ about, byTexts, byCandidates }, null, 2)}\n`,
+    `${JSON.stringify({ about, byTexts, byCandidates, byClients }, null, 2)}\n`,
   )
   await writeFile(join(import.meta.dirname, 'growth.svg'), svg)
 }

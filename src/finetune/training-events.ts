@@ -2,20 +2,17 @@
 import type { OnEvent } from '../events.ts'
 import { exactDuration } from '../report/figures.ts'
 import type { TrainerEvent } from './protocol.ts'
+import { trainerStages } from './trainer-stages.ts'
 
 export function trainingEvents(onEvent: OnEvent): {
   onEvent: (event: TrainerEvent) => void
   /** Closes the stage that is under way. */
   end: () => void
 } {
-  let stage: string | undefined
+  const stages = trainerStages('training', onEvent, (words) => words)
   let trainLoss: number | undefined
-  const end = () => {
-    if (stage !== undefined) onEvent({ type: 'stage-end', stage: 'training', label: stage })
-    stage = undefined
-  }
   return {
-    end,
+    end: stages.end,
     onEvent(event) {
       switch (event.event) {
         case 'started':
@@ -28,26 +25,12 @@ export function trainingEvents(onEvent: OnEvent): {
         case 'note':
           onEvent({ type: event.event, message: event.message })
           return
-        case 'progress': {
-          const total = event.total === null ? {} : { total: event.total }
-          if (stage !== event.stage) {
-            end()
-            stage = event.stage
-            trainLoss = undefined
-            onEvent({ type: 'stage', stage: 'training', label: stage, unit: event.unit, ...total })
-          }
-          const detail = detailOf(event.values ?? {})
-          onEvent({
-            type: 'progress',
-            stage: 'training',
-            done: event.done,
-            ...total,
-            ...(detail === '' ? {} : { detail }),
-          })
+        case 'progress':
+          if (stages.words() !== event.stage) trainLoss = undefined
+          stages.progress(event, detailOf(event.values ?? {}))
           return
-        }
         case 'metric': {
-          if (stage !== undefined && stage !== event.stage) end()
+          if (stages.words() !== event.stage) stages.end()
           if (event.name === 'trainLoss') trainLoss = event.value
           if (event.name !== 'validationLoss') return
           const when = event.epoch === 0 ? 'before' : `epoch ${Number((event.epoch ?? 0).toFixed(2))}`
