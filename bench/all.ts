@@ -1,7 +1,7 @@
 // Every benchmark that this machine can run, one after the other: npm run bench. PYTHON is an interpreter with faiss-cpu,
 // sentence-transformers, torch, transformers, accelerate and gguf, MINILM the folder of the fp32 all-MiniLM-L6-v2, BATCHED_BENCH
-// llama.cpp's llama-batched-bench, DPSDA a checkout of github.com/microsoft/DPSDA (PYTHON then has faiss, pandas, omegaconf,
-// generalimport, openai, tenacity, tiktoken and python-dotenv too); what one of them is missing for is left out and named.
+// llama.cpp's llama-batched-bench, DPSDA a checkout of github.com/microsoft/DPSDA (PYTHON then has faiss, pandas, omegaconf
+// before 2.4, generalimport, openai, tenacity, tiktoken and python-dotenv too); what one of them is missing for is left out and named.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

@@ -16,7 +16,7 @@ import pandas as pd
 
 checkout, texts, model, candidates, threads = sys.argv[1:]
 sys.path.insert(0, checkout)
-UNUSED = {"azure", "cleanfid", "fld", "torchvision", "xgboost", "tabicl", "tabpfn"}
+UNUSED = {"azure", "PIL", "cleanfid", "fld", "torchvision", "xgboost", "tabicl", "tabpfn"}
 
 
 class Unused(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -16,6 +16,7 @@ const NOT_COVERED = [
   'tuning: settings were chosen by what they did on the validation clients',
   'seeds: each epsilon is that of one run; several runs over one data set add up',
   'what the starting checkpoint, the language model and the embedder learned before',
+  'the table of an arm’s own measures, and the rows in it that other settings trained: figures of the simulation’s texts, without noise',
   'floating-point noise of the trained arms: good for a simulation, not for a release',
 ]
 

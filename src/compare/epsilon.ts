@@ -38,6 +38,12 @@ export function calibrateMechanisms(
   const accountant = { epsilon: () => epsilonSpent(mechanisms, terms) }
   return calibrate(accountant, { epsilon, ...terms }, (scale) => {
     mechanisms = at(scale)
+    if (mechanisms.length === 0) {
+      throw new PretextError('expected something that noise is added to, got nothing', {
+        code: 'unexpected',
+        hint: 'an arm that reads no private text needs no noise: this is a defect of the arm',
+      })
+    }
     return []
   })
 }
@@ -84,17 +90,19 @@ function eventOf(group: readonly ArmMechanism[], terms: EpsilonTerms): Mechanism
 }
 
 /** Sampling counts where a theorem does: Poisson under add-remove, cohorts of a fixed size under substitution. */
-function isAmplified({ sampling, matrix }: ArmMechanism, { adjacency }: EpsilonTerms): boolean {
-  if (matrix !== undefined) return false
+function isAmplified({ sampling, matrix, local }: ArmMechanism, { adjacency }: EpsilonTerms): boolean {
+  if (matrix !== undefined || local === true) return false
   return sampling === (adjacency === 'add-remove' ? 'poisson' : 'fixed')
 }
 
 /** 0: nothing is hidden. */
 function noiseMultiplier(mechanism: ArmMechanism, { adjacency }: EpsilonTerms): number {
-  const { sigma, clip, contributions, matrix, sampling, cohort, clients, unit, textsPerClient } = mechanism
+  const { sigma, clip, contributions, matrix, sampling, cohort, clients, local, unit, textsPerClient } =
+    mechanism
   if (clip === null || sigma === 0) return 0
-  // Who leaves a cohort of a fixed size is replaced by another: as far apart as under substitution.
-  const replaced = sampling === 'fixed' && cohort < clients && matrix === undefined
+  // Who leaves a cohort of a fixed size is replaced by another, and a message by another message: as far apart as under
+  // substitution.
+  const replaced = local === true || (sampling === 'fixed' && cohort < clients && matrix === undefined)
   const moved = replaced ? 'substitution' : adjacency
   const texts = unit === 'text' ? (textsPerClient ?? 1) : 1
   return sigma / (clip * (matrix?.sensitivity ?? 1) * sensitivityFactor(moved, contributions) * texts)

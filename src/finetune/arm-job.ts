@@ -55,6 +55,11 @@ export const ArmMechanism = z.strictObject({
    * counted as often as it may take part. Nothing is amplified by sampling.
    */
   matrix: z.strictObject({ sensitivity: z.number().positive() }).optional(),
+  /**
+   * Each client noised its own message, which is its own release (`cohort` 1): neighbours differ by one message in place of
+   * another under every adjacency, since that a client sent one is seen.
+   */
+  local: z.boolean().optional(),
   /** Entries of one name were released together, on the same draw of clients: one mechanism with joint sensitivity. */
   together: z.string().optional(),
   /** Whose contribution is bounded, where it is not a client's: then a client counts as `textsPerClient` of them. */

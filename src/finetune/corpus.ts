@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { readIfThere } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import type { CorpusRow } from '../generate/writers/row.ts'
+import { changedCorpus } from '../report/corpus-hashes.ts'
 import type { RunReport } from '../report/data.ts'
 import { epsilonText } from '../report/figures.ts'
 import { readReport } from '../report/json.ts'
@@ -79,6 +80,8 @@ interface ReadPart {
   /** What the rows say of themselves, where they do: ids of runs. */
   readonly runs: ReadonlySet<string>
   readonly report: RunReport | null
+  /** How the file is not the one that the report speaks of, in words. */
+  readonly changed: string | undefined
   readonly simulation: boolean
 }
 
@@ -111,6 +114,7 @@ async function readPart(input: string): Promise<ReadPart> {
     rows: labelled,
     runs,
     report,
+    changed: report === null ? undefined : await changedCorpus(report, path),
     simulation: report?.simulation === true || banner !== undefined,
   }
 }
@@ -161,7 +165,7 @@ async function locate(input: string): Promise<{ path: string; report: RunReport 
 
 /** How a corpus is a mixture, in words; undefined where it is the corpus of one run. */
 function mixtureOf(parts: readonly ReadPart[]): string | undefined {
-  for (const { path, rows, runs, report } of parts) {
+  for (const { path, rows, runs, report, changed } of parts) {
     const foreign = [...runs].filter((run) => report !== null && run !== report.run.id)
     if (runs.size > 1 || foreign.length > 0) {
       const names = [...new Set([...(report === null ? [] : [report.run.id]), ...runs])]
@@ -175,6 +179,7 @@ function mixtureOf(parts: readonly ReadPart[]): string | undefined {
     if (report?.corpus.samples.some(({ text }) => !own.has(text)) === true) {
       return `${path}: expected the corpus of run ${report.run.id} (epsilon ${epsilonText(report.privacy.epsilon)}), got texts without those that its report shows: another corpus may be in its place`
     }
+    if (changed !== undefined) return changed
   }
   if (parts.length < 2) return undefined
   const told = parts.map(({ path, report }) =>

@@ -1,7 +1,6 @@
 // The Python that runs the trainer: the one that PRETEXT_PYTHON names, or an environment that is made on first use in the
 // user's cache folder. It is named by what it holds, made aside and renamed, by one process at a time: a folder with this
 // name and its marker is whole.
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { access, readFile, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -11,6 +10,7 @@ import { PretextError } from '../errors.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
 import { cacheFolder, type Environment, offlineBy } from '../models/cache-folder.ts'
 import { withFolderLock } from '../models/folder-lock.ts'
+import { type BasePython, checkPython, FEDERATED_NEEDS, findBasePython } from './base-python.ts'
 import { bytesBelow, installPackages, interpreterIn } from './install-packages.ts'
 import { TRAINER_FOLDER } from './run-job.ts'
 
@@ -19,7 +19,6 @@ const ENVIRONMENT_BYTES = 1.5e9
 /** For people. */
 export const ENVIRONMENT_TEXT = 'about 1.5 GB on disk, up to 7 GB where pip chooses PyTorch for CUDA; once'
 
-const OLDEST = [3, 11] as const
 const MARKER = 'pretext.json'
 
 export interface EnvironmentOptions {
@@ -27,7 +26,7 @@ export interface EnvironmentOptions {
   readonly env?: Environment
   readonly onEvent?: OnEvent
   readonly signal?: AbortSignal | undefined
-  /** The Python to make the environment with; `python3`, or `python` on Windows. */
+  /** The Python to make the environment with, where it is not for pretext to find one. */
   readonly basePython?: string
   /** Another list of packages; tests use an empty one. */
   readonly requirements?: string
@@ -63,7 +62,7 @@ export async function trainerEnvironment(options: EnvironmentOptions = {}): Prom
 export async function trainerPython(options: EnvironmentOptions = {}): Promise<string> {
   const found = await trainerEnvironment(options)
   if (found.state === 'given') {
-    await checkVersion(found.python, 'PRETEXT_PYTHON', options)
+    await checkPython(found.python, 'PRETEXT_PYTHON', options.env ?? process.env)
     return found.python
   }
   if (found.state === 'ready' || found.folder === undefined) return found.python
@@ -79,8 +78,7 @@ export async function trainerPython(options: EnvironmentOptions = {}): Promise<s
       },
     )
   }
-  const base = basePython(options)
-  await checkVersion(base, base, options)
+  const base = await findBasePython(options)
   const onWait = () =>
     onEvent({ type: 'note', message: 'another process is making the trainer environment; waiting for it' })
   await withFolderLock(folder, { signal: options.signal, onWait }, async (signal) => {
@@ -97,7 +95,7 @@ export async function trainerPython(options: EnvironmentOptions = {}): Promise<s
 
 async function make(
   folder: string,
-  base: string,
+  base: BasePython,
   options: EnvironmentOptions & { readonly onEvent: OnEvent },
 ): Promise<void> {
   const { onEvent, signal } = options
@@ -109,6 +107,12 @@ async function make(
     type: 'note',
     message: `making the Python environment of the trainer (${ENVIRONMENT_TEXT}) in ${folder}`,
   })
+  if (!base.takesAll) {
+    onEvent({
+      type: 'note',
+      message: `it is made with Python ${base.version}: ${FEDERATED_NEEDS}; for them stop this, install Python 3.12 and run again`,
+    })
+  }
   const label = 'installing PyTorch and what the trainer needs'
   onEvent({ type: 'stage', stage: 'download', label, unit: 'bytes', total: ENVIRONMENT_BYTES })
   const progress = setInterval(async () => {
@@ -117,7 +121,13 @@ async function make(
     onEvent({ type: 'progress', stage: 'download', done: shown, total: ENVIRONMENT_BYTES })
   }, 2000)
   try {
-    await installPackages({ base, folder: aside, requirements, env: options.env ?? process.env, signal })
+    await installPackages({
+      base: base.python,
+      folder: aside,
+      requirements,
+      env: options.env ?? process.env,
+      signal,
+    })
     await writeSynced(
       join(aside, MARKER),
       `${JSON.stringify({ format: 'pretext-trainer-environment', version: 1, requirements }, null, 2)}\n`,
@@ -133,10 +143,6 @@ async function make(
   onEvent({ type: 'stage-end', stage: 'download', label })
 }
 
-function basePython(options: EnvironmentOptions): string {
-  return options.basePython ?? (process.platform === 'win32' ? 'python' : 'python3')
-}
-
 async function requirementsOf(options: EnvironmentOptions): Promise<string> {
   return options.requirements ?? (await readFile(join(TRAINER_FOLDER, 'requirements.txt'), 'utf8'))
 }
@@ -148,35 +154,4 @@ async function environmentFolder(options: EnvironmentOptions): Promise<string> {
     .filter((line) => line !== '')
   const name = createHash('sha256').update(packages.join('\n')).digest('hex').slice(0, 12)
   return join(cacheFolder(options.env ?? process.env, process.platform, homedir()), 'trainer', name)
-}
-
-async function checkVersion(python: string, called: string, options: EnvironmentOptions): Promise<void> {
-  const env = options.env ?? process.env
-  const needed = OLDEST.join('.')
-  const hint = `install Python ${needed} or newer, or set PRETEXT_PYTHON to one that has the packages of trainer/requirements.txt`
-  const said = await new Promise<string | NodeJS.ErrnoException>((resolve) => {
-    const child = spawn(python, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      env: { ...env },
-    })
-    let out = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      out += text
-    })
-    child.on('error', resolve)
-    child.on('close', () => resolve(out.trim()))
-  })
-  if (typeof said !== 'string') {
-    const why = said.code === 'ENOENT' ? 'is not there' : `could not be started (${said.code ?? said.name})`
-    throw new PretextError(
-      `expected Python ${needed} or newer for the trainer, and ${called === python ? python : `${called}=${python}`} ${why}`,
-      { code: 'dependency', hint, cause: said },
-    )
-  }
-  const [major = 0, minor = 0] = said.split('.').map(Number)
-  if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return
-  throw new PretextError(
-    `expected Python ${needed} or newer for the trainer, got ${said === '' ? 'a program that is no Python' : said} (${python})`,
-    { code: 'dependency', hint },
-  )
 }

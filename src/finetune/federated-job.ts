@@ -51,7 +51,8 @@ export const FederatedJob = z.strictObject({
   rounds: count.default(20),
   /**
    * all: every client in every round; poisson: each with probability cohort / clients; fixed: that many without replacement;
-   * cycle: in turn, every client once in (clients / cohort) rounds, for correlated noise.
+   * cycle: every client once in (clients / cohort) rounds, always in the same of them, which it draws by itself; for correlated
+   * noise.
    */
   sampling: z.enum(['all', 'poisson', 'fixed', 'cycle']).default('all'),
   /** Clients of one round; null: all. */

@@ -55,11 +55,12 @@ export interface ComparisonRow {
   readonly failed: { readonly part: string; readonly message: string } | null
 }
 
-/** Arms whose figures may be set beside each other: they promise the same. */
+/** Rows whose figures may be set beside each other: they promise the same. */
 export interface ComparisonGroup {
   readonly title: string
   readonly note: string
-  readonly arms: readonly string[]
+  /** By arm and epsilon. */
+  readonly rows: readonly Pick<ComparisonRow, 'arm' | 'asked'>[]
 }
 
 export interface ComparisonReport {

@@ -29,8 +29,10 @@ function warnings({ warnings: lines }: ComparisonReport): Markup | null {
 }
 
 function results(report: ComparisonReport): Markup {
-  const groups = report.groups.map(({ title, note, arms }) => {
-    const rows = report.rows.filter((row) => arms.includes(row.arm))
+  const groups = report.groups.map(({ title, note, rows: named }) => {
+    const rows = report.rows.filter(({ arm, asked }) =>
+      named.some((row) => row.arm === arm && row.asked?.epsilon === asked?.epsilon),
+    )
     return html`<h3>${title}</h3><p class="soft">${note}</p>${resultTable(rows)}${reasons(rows)}`
   })
   return html`<section id="results"><h2>What they reach</h2><p class="soft">Means over seeds; in brackets 95% intervals by bootstrap over evaluation clients and seeds. Each ε holds for one run at δ = ${deltaText(report.delta)}, ${report.adjacency}, unit ${report.unit}: tuning and several seeds are not in it.</p>${groups}</section>\n`

@@ -5,30 +5,35 @@ import { epsilonText } from './figures.ts'
 const GROUPS: readonly {
   readonly title: string
   readonly note: string
-  readonly of: readonly ComparisonRow['guarantee'][]
+  readonly has: (row: ComparisonRow) => boolean
 }[] = [
   {
     title: 'With DP for a whole client, and without private texts',
     note: 'ε is recomputed from the noise that each run really added.',
-    of: ['client', 'public'],
+    has: (row) => row.guarantee === 'public' || (row.guarantee === 'client' && !unlimited(row)),
   },
   {
     title: 'With local DP for one text',
     note: 'Another promise: every text pays this ε by itself, and a client pays it for each of its texts.',
-    of: ['text'],
+    has: (row) => row.guarantee === 'text',
   },
   {
     title: 'No DP guarantee',
-    note: 'Ceilings and methods that prove nothing: no ε may be put beside these figures.',
-    of: ['none'],
+    note: 'Ceilings, methods that prove nothing, and runs without noise (ε = ∞): none of these figures may stand for one with an ε.',
+    has: (row) => row.guarantee === 'none' || (row.guarantee === 'client' && unlimited(row)),
   },
 ]
 
+/** Asked for without noise: nothing hides a client, whatever the arm can promise otherwise. */
+function unlimited({ asked }: ComparisonRow): boolean {
+  return asked?.epsilon === Number.POSITIVE_INFINITY
+}
+
 /** The groups of these rows, in that order; none is empty. */
 export function groupsOf(rows: readonly ComparisonRow[]): ComparisonGroup[] {
-  return GROUPS.flatMap(({ title, note, of }) => {
-    const arms = new Set(rows.filter((row) => of.includes(row.guarantee)).map((row) => row.arm))
-    return arms.size === 0 ? [] : [{ title, note, arms: [...arms] }]
+  return GROUPS.flatMap(({ title, note, has }) => {
+    const own = rows.filter(has).map(({ arm, asked }) => ({ arm, asked }))
+    return own.length === 0 ? [] : [{ title, note, rows: own }]
   })
 }
 

@@ -114,6 +114,8 @@ export interface RunReport {
     readonly diversity: Diversity
     readonly labels: Readonly<Record<string, number>>
     readonly samples: readonly { readonly text: string; readonly label?: string }[]
+    /** sha256 (hex) of synthetic.jsonl and synthetic.parquet, by name. Reports did not always have it. */
+    readonly sha256?: Readonly<Record<string, string>>
   }
   readonly warnings: readonly string[]
 }

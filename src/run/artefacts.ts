@@ -13,6 +13,7 @@ import { ACCOUNTANT } from '../privacy/accountant.ts'
 import { chargesIn, readLedger, spentEpsilon } from '../privacy/ledger.ts'
 import { seededRandom } from '../random.ts'
 import { renderCard } from '../report/card.ts'
+import { corpusHashes } from '../report/corpus-hashes.ts'
 import type { LengthBin, RoundReport, RunReport } from '../report/data.ts'
 import { diversity, diversityWarning } from '../report/diversity.ts'
 import { renderReport } from '../report/html.ts'
@@ -155,6 +156,7 @@ async function runReport(task: ArtefactsTask, rows: readonly CorpusRow[]): Promi
       diversity: spread,
       labels,
       samples: seededRandom(config.seed, 'corpus-samples').sample(rows, CORPUS_SAMPLES),
+      sha256: await corpusHashes(run.path),
     },
     warnings: [...new Set([...task.rounds.flatMap((round) => round.warnings ?? []), ...task.warnings])],
   }

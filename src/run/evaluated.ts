@@ -6,6 +6,7 @@ import { PretextError } from '../errors.ts'
 import type { TextColumn } from '../evaluate/columns.ts'
 import { readPopulation } from '../evolution/population.ts'
 import type { CorpusRow } from '../generate/writers/row.ts'
+import { changedCorpus } from '../report/corpus-hashes.ts'
 import type { RunReport } from '../report/data.ts'
 import { formatOfPath, placeOf, textRows } from '../texts/source.ts'
 import { readManifest } from './folder.ts'
@@ -37,6 +38,14 @@ export async function readEvaluated({ corpus, config, set }: EvaluatedOptions): 
   const given = config === undefined ? undefined : await loadConfig(config, set === undefined ? {} : { set })
   if (found.isDirectory()) {
     const run = await readRunReport(corpus)
+    const file = join(corpus, 'synthetic.jsonl')
+    const changed = await changedCorpus(run, file)
+    if (changed !== undefined) {
+      throw new PretextError(changed, {
+        code: 'data',
+        hint: `put the file of the run back, or evaluate what it is now as a file: pretext evaluate ${file} --config FILE`,
+      })
+    }
     const first = await readPopulation(join(corpus, 'rounds', '0001', 'population.jsonl'))
     const initial: TextColumn[] = first === undefined ? [] : [{ name: 'initial', rows: first }]
     return {

@@ -1,11 +1,11 @@
 // What the arms FedLPP, DP-SGD on LoRA and plain LoRA ask of the trainer: the least noise that reaches the asked epsilon, by a
 // sampling that the adjacency has a theorem for.
 import { describe, expect, it } from 'vitest'
-import type { Arm, ArmTask } from '../../src/compare/arm.ts'
+import type { Arm } from '../../src/compare/arm.ts'
 import { fedlpp } from '../../src/compare/arms/fedlpp.ts'
 import { lora, loraDpSgd } from '../../src/compare/arms/lora-dp-sgd.ts'
 import { epsilonSpent } from '../../src/compare/epsilon.ts'
-import type { ArmResult } from '../../src/finetune/arm-job.ts'
+import { askedOf } from './asked.ts'
 
 interface Asked {
   readonly method?: string
@@ -17,43 +17,12 @@ interface Asked {
   readonly noiseMultiplier: number | null
 }
 
-const NOTHING: ArmResult = {
-  model: null,
-  mechanisms: [],
-  meters: {
-    rounds: 0,
-    participations: 0,
-    bytesDownPerClientRound: 0,
-    bytesUpPerClientRound: 0,
-    clientCpuSecondsPerRound: 0,
-    clientFlopsPerRound: 0,
-    serverCpuSeconds: 0,
-    llmTokens: 0,
-  },
-  validation: { loss: 0, accuracy: 0, tokens: 0 },
-  measures: {},
-}
-
-/** The job that an arm makes of these settings. */
-async function asked(
+const asked = (
   arm: Arm,
   epsilon: number,
   settings: Record<string, unknown>,
-  adjacency: 'add-remove' | 'substitution' = 'add-remove',
-): Promise<Asked> {
-  let job: unknown
-  const task = {
-    inputs: { delta: 3e-6, adjacency },
-    epsilon,
-    clients: 1000,
-    runJob: async (given: unknown) => {
-      job = given
-      return NOTHING
-    },
-  }
-  await arm.run(task as unknown as ArmTask, arm.settings.parse(settings))
-  return job as Asked
-}
+  adjacency?: 'add-remove' | 'substitution',
+) => askedOf<Asked>(arm, epsilon, settings, adjacency)
 
 const spent = (job: Asked, adjacency: 'add-remove' | 'substitution') =>
   epsilonSpent(

@@ -1,6 +1,7 @@
 // An evaluation from a run to its report: what is compared, what may not be, and that no real text gets into what it writes.
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -8,7 +9,9 @@ import { stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 import { trainerPython } from '../../src/finetune/environment.ts'
 import { type EvaluateOptions, evaluate } from '../../src/run/evaluate.ts'
+import { readEvaluated } from '../../src/run/evaluated.ts'
 import { generate } from '../../src/run/generate.ts'
+import { readRunReport } from '../../src/run/read-run.ts'
 import { filesBelow, leaks, sentence, type Workspace, workspace } from '../run/workspace.ts'
 import { tinyModel } from './tiny-lm.ts'
 
@@ -122,6 +125,26 @@ describe('what may not be evaluated on', () => {
     expect(await of({ texts: 'simulation' })).toBe(
       `${space.config}: expected data.simulation: true for --texts simulation, got private texts, which are never evaluated on`,
     )
+  })
+
+  it('a corpus that is no longer the one of its run', async () => {
+    const { corpus } = await readRunReport(space.out)
+    for (const name of ['synthetic.jsonl', 'synthetic.parquet']) {
+      const bytes = readFileSync(join(space.out, name))
+      expect(corpus.sha256?.[name]).toBe(createHash('sha256').update(bytes).digest('hex'))
+    }
+    expect((await readEvaluated({ corpus: space.out })).columns.at(-1)?.rows).toHaveLength(corpus.texts)
+    const changed = join(space.folder, 'changed-run')
+    await cp(space.out, changed, { recursive: true })
+    const file = join(changed, 'synthetic.jsonl')
+    await writeFile(file, (await readFile(file, 'utf8')).replace(/"text":"\w+/, '"text":"Zebra'))
+    await expect(evaluate({ corpus: changed })).rejects.toMatchObject({
+      code: 'data',
+      message: expect.stringMatching(
+        /synthetic\.jsonl: expected the corpus that run .* wrote, sha256 .*: rows were changed/,
+      ),
+      hint: `put the file of the run back, or evaluate what it is now as a file: pretext evaluate ${file} --config FILE`,
+    })
   })
 
   it('no consented texts', async () => {

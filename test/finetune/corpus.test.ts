@@ -1,5 +1,5 @@
 // What training accepts as a corpus: one run, with its report; a mixture only where its owner states what it is.
-import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -91,6 +91,40 @@ describe('a mixture of runs', () => {
       code: 'data',
       message: `${join(run, 'synthetic.jsonl')}: expected the corpus of run run-a (epsilon 7.58), got texts without those that its report shows: another corpus may be in its place`,
     })
+  })
+
+  /** Every second row from another run, but for those that the report shows: as many rows, and all samples are there. */
+  async function halfSwapped(name: string, hashed: boolean): Promise<string> {
+    const run = await corpusRun(join(folder, name), { id: 'run-a', hashed })
+    const other = await corpusRun(join(folder, `${name}-other`), { id: 'run-b' })
+    const linesOf = async (path: string) =>
+      (await readFile(join(path, 'synthetic.jsonl'), 'utf8')).trimEnd().split('\n')
+    const [own, foreign] = [await linesOf(run), await linesOf(other)]
+    const mixed = own.map((line, i) => (i >= 3 && i % 2 === 1 ? foreign[i] : line))
+    await writeFile(join(run, 'synthetic.jsonl'), `${mixed.join('\n')}\n`)
+    return run
+  }
+
+  it('is noticed row by row: half of them swapped, and none that the report shows', async () => {
+    const run = await halfSwapped('swapped', true)
+    const file = join(run, 'synthetic.jsonl')
+    for (const input of [run, file]) {
+      await expect(readTrainingCorpus([input])).rejects.toMatchObject({
+        code: 'data',
+        message: expect.stringMatching(
+          /synthetic\.jsonl: expected the corpus that run run-a \(epsilon 7\.58\) wrote, sha256 [0-9a-f]{12}\.\.\., got sha256 [0-9a-f]{12}\.\.\.: rows were changed, or another corpus is mixed in$/,
+        ),
+        hint: expect.stringContaining('--mix'),
+      })
+    }
+    const mix = 'half of it is of another run over other clients'
+    expect(await readTrainingCorpus([run], { mix })).toMatchObject({ mix })
+  })
+
+  it('is not held against a report of before it knew the bytes of its corpus', async () => {
+    const whole = await corpusRun(join(folder, 'old'), { hashed: false })
+    expect((await readTrainingCorpus([whole])).texts).toHaveLength(40)
+    expect((await readTrainingCorpus([await halfSwapped('old-swapped', false)])).mix).toBeNull()
   })
 
   it('is noticed by rows that name their run', async () => {

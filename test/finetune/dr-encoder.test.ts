@@ -5,6 +5,7 @@ import { analysesOf, drEncoder } from '../../src/compare/arms/dr-encoder.ts'
 import { checkSpent, epsilonSpent } from '../../src/compare/epsilon.ts'
 import type { ArmMechanism } from '../../src/finetune/arm-job.ts'
 import { DrEncoderJob } from '../../src/finetune/dr-encoder-job.ts'
+import { gaussianEpsilon } from '../../src/privacy/gaussian.ts'
 import { python } from '../trainer/python.ts'
 import { type ArmGround, armGround } from './arm-ground.ts'
 import { armTask } from './arm-task.ts'
@@ -43,24 +44,39 @@ describe('the arm', () => {
     const { mechanisms, measures } = await run(3, { rate: 0.5 })
     expect(mechanisms.map(({ sampling }) => sampling)).toEqual(['all', 'poisson'])
     checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, terms))
-    expect(measures).toMatchObject({ latentShare: 1 / 64, label: 'prior-only' })
+    expect(measures).toMatchObject({ label: 'prior-only' })
     const bare = mechanisms.map((mechanism, i) => (i === 0 ? { ...mechanism, sigma: 0 } : mechanism))
     expect(epsilonSpent(bare, terms)).toBe(Number.POSITIVE_INFINITY)
   })
 
-  it('spends it by local noise and a prior of public texts too', async () => {
-    const { mechanisms } = await run(
-      3,
-      {
-        noiseBy: 'local',
-        noise: 'pre_encode',
-        decode: 'per_client',
-        statistics: { source: 'public' },
-      },
-      'substitution',
-    )
-    expect(mechanisms).toMatchObject([{ cohort: 1, sampling: 'all', releases: 2 }])
-    checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, { ...terms, adjacency: 'substitution' }))
+  it.each(['add-remove', 'substitution'] as const)(
+    'spends it by local noise and a prior of public texts too (%s)',
+    async (adjacency) => {
+      const { mechanisms } = await run(
+        3,
+        {
+          noiseBy: 'local',
+          noise: 'pre_encode',
+          decode: 'per_client',
+          statistics: { source: 'public' },
+        },
+        adjacency,
+      )
+      expect(mechanisms).toMatchObject([{ cohort: 1, sampling: 'all', releases: 2, local: true }])
+      checkSpent('dr-encoder', 3, epsilonSpent(mechanisms, { ...terms, adjacency }))
+      // One message in place of another: twice the bound apart, whatever the adjacency.
+      const { sigma, clip } = mechanisms[0] as ArmMechanism
+      const mu = (2 * (clip as number) * Math.sqrt(2)) / sigma
+      expect(gaussianEpsilon(mu, terms.delta)).toBeCloseTo(3, 3)
+    },
+  )
+
+  it('refuses a code that nobody is asked for', async () => {
+    const public_ = { codec: 'prior-mean', statistics: { source: 'public' } }
+    await expect(run(3, public_)).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('reads no private text'),
+    })
   })
 
   it('without noise has no epsilon to print', async () => {

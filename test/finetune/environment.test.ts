@@ -1,9 +1,11 @@
 // The trainer's environment: made once, found again, remade when it was left half made; and each way it can fail.
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { checkTrainer } from '../../src/cli/check-trainer.ts'
 import type { PretextEvent } from '../../src/events.ts'
+import { findBasePython } from '../../src/finetune/base-python.ts'
 import { trainerEnvironment, trainerPython } from '../../src/finetune/environment.ts'
 import { TRAINER_FOLDER } from '../../src/finetune/run-job.ts'
 import { python } from '../trainer/python.ts'
@@ -15,11 +17,26 @@ async function cache(): Promise<{ PRETEXT_CACHE: string; PATH: string }> {
   return { PRETEXT_CACHE: await mkdtemp(join(tmpdir(), 'environment-')), PATH: process.env.PATH ?? '' }
 }
 
-async function script(lines: string): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), 'python-')), 'python')
-  await writeFile(path, `#!/bin/sh\n${lines}\n`)
-  await chmod(path, 0o755)
-  return path
+async function script(lines: string, path?: string): Promise<string> {
+  const file = path ?? join(await mkdtemp(join(tmpdir(), 'python-')), 'python')
+  await writeFile(file, `#!/bin/sh\n${lines}\n`)
+  await chmod(file, 0o755)
+  return file
+}
+
+/** A PATH with these interpreters alone: they say their version and make no environment. */
+async function pathOf(pythons: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'path-'))
+  for (const [name, version] of Object.entries(pythons)) {
+    const lines = `case "$*" in "-m venv"*) echo none; exit 1;; esac`
+    // "3.12-" is one without what environments are made with; "" is a name that stands for no Python.
+    const bare = version.endsWith('-') ? 'case "$*" in *ensurepip*) exit 1;; esac\n' : ''
+    await script(
+      `${bare}${version === '' ? 'exit 127' : lines}\necho ${version.replace('-', '')}`,
+      join(folder, name),
+    )
+  }
+  return folder
 }
 
 describe('the environment', () => {
@@ -75,6 +92,91 @@ describe('the environment', () => {
     const options = { env: { ...(await cache()), PRETEXT_PYTHON: python } }
     expect(await trainerPython(options)).toBe(python)
     expect((await trainerEnvironment(options)).state).toBe('given')
+  })
+})
+
+const FEDERATED = 'federated arms need Python 3.11 or 3.12, where pfl runs'
+
+describe('the Python that it is made with', () => {
+  it.each([
+    // The system's own where every package runs on it.
+    [{ python3: '3.11', 'python3.12': '3.12' }, 'python3', true],
+    [{ python3: '3.12' }, 'python3', true],
+    // Another that has them all, where the system's own is newer, older or not there.
+    [{ python3: '3.13', 'python3.12': '3.12', 'python3.11': '3.11' }, 'python3.12', true],
+    [{ python3: '3.13', 'python3.11': '3.11' }, 'python3.11', true],
+    [{ python3: '3.10', 'python3.12': '3.12' }, 'python3.12', true],
+    [{ 'python3.11': '3.11' }, 'python3.11', true],
+    // The system's own without pfl, where no other is whole.
+    [{ python3: '3.13' }, 'python3', false],
+    [{ python3: '3.14', 'python3.12': '', 'python3.11': '3.11-' }, 'python3', false],
+  ])('of %j is %s', async (pythons, expected, takesAll) => {
+    const env = { ...(await cache()), PATH: await pathOf(pythons) }
+    expect(await findBasePython({ env })).toMatchObject({ python: expected, takesAll })
+    const notes: string[] = []
+    const onEvent = (event: PretextEvent) => event.type === 'note' && notes.push(event.message)
+    await expect(trainerPython({ env, requirements, onEvent })).rejects.toThrow(
+      `${expected} could not make a virtual environment`,
+    )
+    expect(notes.some((note) => note.includes(FEDERATED))).toBe(!takesAll)
+  })
+
+  it('leaves out what requirements.txt leaves out', async () => {
+    const list = await readFile(join(TRAINER_FOLDER, 'requirements.txt'), 'utf8')
+    const marked = list.split('\n').filter((line) => line.includes(';') && !line.startsWith('#'))
+    expect(marked).toEqual([expect.stringMatching(/^pfl==[\d.]+; python_version < "3\.13"$/)])
+    const of = async (version: string) =>
+      (await findBasePython({ basePython: await script(`echo ${version}`) })).takesAll
+    expect([await of('3.11'), await of('3.12'), await of('3.13')]).toEqual([true, true, false])
+  })
+})
+
+describe('doctor', () => {
+  const checked = (pfl: string | null) =>
+    `echo '${JSON.stringify({
+      event: 'done',
+      result: {
+        python: '3.13.1',
+        packages: { torch: '2.13.0', transformers: '5', peft: '0', accelerate: '1', pfl },
+        device: 'cpu',
+        gpus: 0,
+      },
+    })}'`
+  const has = 'Python 3.13.1, PyTorch 2.13.0, no GPU; for train, finetune and evaluate'
+
+  it('says of an interpreter without pfl what it cannot do, and what to do', async () => {
+    const env = { ...(await cache()), PRETEXT_PYTHON: await script(checked(null)) }
+    expect(await checkTrainer(env)).toEqual({
+      name: 'trainer (Python)',
+      state: 'note',
+      detail: `${has}; it has no pfl, and ${FEDERATED}: let PRETEXT_PYTHON name a Python 3.11 or 3.12 with the packages of trainer/requirements.txt, or unset it`,
+    })
+    const whole = { ...env, PRETEXT_PYTHON: await script(checked('0.6.0')) }
+    expect(await checkTrainer(whole)).toMatchObject({ state: 'ok', detail: has })
+  })
+
+  it('names the folder to remove where pretext made the environment', async () => {
+    const env = await cache()
+    const { folder, python } = await trainerEnvironment({ env })
+    await mkdir(dirname(python), { recursive: true })
+    await script(checked(null), python)
+    await writeFile(join(folder as string, 'pretext.json'), '{}')
+    expect(await checkTrainer(env)).toMatchObject({
+      state: 'note',
+      detail: `${has}; it has no pfl, and ${FEDERATED}: install one of them, remove ${folder}, and it is made again`,
+    })
+  })
+
+  it('says before anything is made which Python there is', async () => {
+    const of = async (pythons: Record<string, string>) =>
+      (await checkTrainer({ ...(await cache()), PATH: await pathOf(pythons) })).detail
+    expect(await of({ python3: '3.13' })).toMatch(
+      new RegExp(
+        `^made on first use in .*; there is Python 3\\.13, and ${FEDERATED}: install one of them before$`,
+      ),
+    )
+    expect(await of({ python3: '3.13', 'python3.12': '3.12' })).toMatch(/evaluate$/)
+    expect(await of({})).toMatch(/expected Python 3\.11 or newer for the trainer, and python3 is not there$/)
   })
 })
 

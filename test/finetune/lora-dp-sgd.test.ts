@@ -83,25 +83,35 @@ describe('DP-SGD beside plain LoRA', () => {
   it('is not told apart by more than that', () => {
     const audit = result.measures.audit as Record<string, unknown>[]
     const own = audit.filter((row) => row.method === 'dp')
+    // So few clients could not contradict a claim of 2, and it says so: with every hit and no false alarm they show less.
     expect(own.map((row) => [row.attack, row.withinClaim])).toEqual([
-      ['loss', true],
-      ['reference', true],
-      ['min-k++', true],
+      ['loss', null],
+      ['reference', null],
+      ['min-k++', null],
     ])
+    expect(own[0]?.provable as number).toBeLessThan(2)
     // A claim that the counts contradict is seen.
     const telling = { method: 'dp', hits: 40, hitTrials: 40, falseAlarms: 0, falseAlarmTrials: 40 }
     const broken = withAudit({ ...result, measures: { audit: [telling] } }, terms.delta, 2)
+    const shown = expect.closeTo(Math.log(0.912 / 0.088), 1)
     expect(broken.measures.audit).toEqual([
-      { ...telling, withinClaim: false, epsilonAtLeast: expect.closeTo(Math.log(0.912 / 0.088), 1) },
+      { ...telling, withinClaim: false, leaksAtLeast: shown, provable: shown },
     ])
-    // Plain rows claim nothing.
-    expect(audit.find((row) => row.method === 'full')).not.toHaveProperty('withinClaim')
+    const honest = { ...telling, hits: 22, falseAlarms: 17 }
+    const kept = withAudit({ ...result, measures: { audit: [honest] } }, terms.delta, 2)
+    expect(kept.measures.audit).toMatchObject([{ withinClaim: true }])
+    // Plain rows claim nothing, and no figure of theirs is called an epsilon.
+    const plain = audit.filter((row) => row.method !== 'dp')
+    expect(plain).toHaveLength(6)
+    expect(Object.keys(plain[0] ?? {}).join()).not.toMatch(/epsilon|withinClaim/i)
   })
 
   it("has LoRA's noise as predicted on the gradients of the model", () => {
     for (const row of result.measures.noise as Record<string, number>[]) {
-      expect((row.noiseMeasured as number) / (row.noisePredicted as number)).toBeCloseTo(1, 0)
-      expect(row.cosineMeasured as number).toBeGreaterThan(0)
+      expect(Math.abs((row.noiseMeasured as number) / (row.noisePredicted as number) - 1)).toBeLessThan(0.25)
+      expect(Math.abs((row.cosineMeasured as number) / (row.cosinePredicted as number) - 1)).toBeLessThan(
+        0.25,
+      )
     }
     const [one, , sixteen] = result.measures.noise as Record<string, number>[]
     expect(one?.noiseMeasured).toBeGreaterThan(2 * (sixteen?.noiseMeasured as number))

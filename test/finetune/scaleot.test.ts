@@ -35,7 +35,8 @@ describe('the arms', () => {
     expect(scaleot).toMatchObject({ guarantee: 'none', epsilons: 'once' })
     const { task, said } = await armTask(ground, Number.POSITIVE_INFINITY)
     const result = await scaleot.run(task, scaleot.settings.parse({ ...SMALL, rounds: 1 }))
-    expect(result.mechanisms).toEqual([])
+    expect(result.mechanisms).toMatchObject([{ sigma: 0, clip: null }])
+    expect(epsilonSpent(result.mechanisms, { delta: 1e-3, adjacency: 'add-remove' })).toBe(Infinity)
     const { emulators, zeroShot, fullTuning } = result.measures
     expect(emulators).toMatchObject([{ method: 'replace', alpha: 1, replaced: 1, zeroShot }])
     expect(fullTuning).toBeLessThan(zeroShot as number)

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from safetensors.torch import load_file
 
 from pretext_trainer import stop
+from pretext_trainer.arm import noise_seed
 from pretext_trainer.channel import Channel
 from pretext_trainer.dr_encoder import job as dr_encoder
 from pretext_trainer.dr_encoder.clients import Client, cohort, rows_of, train_locally
@@ -370,7 +372,8 @@ class RunTest(unittest.TestCase):
         result = self.run_job("identity", codec="identity", noiseMultiplier=0.3, sampling="poisson", rate=0.5, noise="post_encode")
         job = self.job("plain", codec="identity")
         fed = Federation(job, CPU)
-        generator = torch.Generator().manual_seed(job["seed"] * 31 + 6)
+        asked = self.job("identity", codec="identity", noiseMultiplier=0.3, sampling="poisson", rate=0.5, noise="post_encode")
+        generator = torch.Generator().manual_seed(noise_seed(asked, "rounds"))
         clients = dr_encoder.read_clients(job["clients"], fed.tokenizer, 32, 8, job["seed"])
         for round_ in range(3):
             total = torch.zeros_like(fed.state)
@@ -409,7 +412,8 @@ class RunTest(unittest.TestCase):
         self.assertLessEqual(whole["measures"]["largestMessage"], second["clip"] * (1 + 1e-5))
         self.assertEqual(whole["measures"]["label"], "prior-only")
         self.assertTrue(any(e["event"] == "warning" and e["message"].startswith("prior-only:") for e in events))
-        self.assertEqual(whole["measures"]["latentShare"], 1 / 64)
+        measures = whole["measures"]
+        self.assertEqual(measures["latentShare"], measures["latentNumbers"] / measures["numbers"])
 
         class Stopping(Channel):
             def progress(self, stage, *rest, **more):
@@ -429,6 +433,14 @@ class RunTest(unittest.TestCase):
         with self.assertRaises(Failure) as caught:
             self.run_job("stopped", **{**change, "resume": True, "rounds": 4})
         self.assertIn("different: rounds", caught.exception.message)
+        # Neither does it go on over other texts, and a kill between the two renames of a save costs nothing.
+        others = rows(self.folder / "others.jsonl", 8, 4, 9, 3, "c")
+        with self.assertRaises(Failure) as caught:
+            self.run_job("stopped", **{**change, "resume": True, "clients": others})
+        self.assertIn("different: the texts of clients", caught.exception.message)
+        kept = self.folder / "stopped" / "checkpoints"
+        (kept / "result").rename(kept / ".result.old")
+        self.assertEqual(self.run_job("stopped", resume=True, **change), again)
 
     def test_statistics_without_noise_are_refused_beside_noised_rounds(self):
         for codec in ("autoencoder", "pca", "prior-mean"):
@@ -443,6 +455,24 @@ class RunTest(unittest.TestCase):
         with self.assertRaises(Failure) as caught:
             self.run_job("refused", codec="identity", clip=None, publicTexts=None)
         self.assertIn("expected public texts", caught.exception.message)
+
+    def test_noise_is_shared_by_no_two_settings(self):
+        quiet = {"codec": "identity", "rounds": 1, "noise": "post_encode"}
+        states = {}
+        for name, more in (("a", {"noiseMultiplier": 1.0}), ("b", {"noiseMultiplier": 2.0}), ("none", {"noiseMultiplier": 0.0})):
+            model = self.run_job(f"noise-{name}", **quiet, **more)["model"]
+            states[name] = torch.cat([v.flatten().double() for v in load_file(Path(model) / "model.safetensors").values()])
+        # Equal draws would make the second noise twice the first.
+        a, b = states["a"] - states["none"], states["b"] - states["none"]
+        self.assertLess(abs(cosine(a, b)), 0.5)
+
+    def test_a_client_with_nothing_to_predict_is_one_of_those_who_are_counted(self):
+        path = self.folder / "some-empty.jsonl"
+        blank = json.dumps({"client": "blank", "text": " "})
+        path.write_text(blank + "\n" + Path(self.base["clients"]).read_text("utf-8"), "utf-8")
+        result = self.run_job("some-empty", codec="autoencoder", noiseMultiplier=0.5, statistics={"noiseMultiplier": 2.0}, clients=str(path))
+        self.assertEqual([entry["clients"] for entry in result["mechanisms"]], [9, 9])
+        self.assertEqual(result["meters"]["participations"], 9 + 3 * 9)
 
     def test_only_what_informs_helps(self):
         # Without noise: the identity learns, the auto-encoder does what doing nothing does, at 1/64 of the bytes.
@@ -471,7 +501,7 @@ class RunTest(unittest.TestCase):
             "local", codec="random-projection", noise="pre_encode", noiseBy="local", decode="per_client", noiseMultiplier=2.0
         )
         (entry,) = result["mechanisms"]
-        self.assertEqual((entry["cohort"], entry["sampling"], entry["releases"]), (1, "all", 3))
+        self.assertEqual((entry["cohort"], entry["sampling"], entry["releases"], entry["local"]), (1, "all", 3, True))
         self.assertAlmostEqual(entry["sigma"] / entry["clip"], 2.0, places=6)
         self.assertLess(result["measures"]["identifiedNoised"], result["measures"]["identified"])
 

@@ -217,6 +217,17 @@ class DrawTest(unittest.TestCase):
             for client in range(clients):
                 self.assertIn([t for t in range(rounds) if client in turns[t]], patterns)
 
+    def test_a_place_in_the_cycle_is_each_clients_own_draw(self):
+        # Added or removed clients move nobody else: sizes of rounds are binomial, and two clients' places are independent.
+        sizes, together = [], 0
+        for seed in range(2000):
+            first = Schedule("cycle", 40, 10, 4, seed).draw(0)
+            sizes.append(len(first))
+            together += bool({3, 17} <= set(first.tolist()))
+        self.assertLess(abs(np.mean(sizes) - 10), 6 * math.sqrt(7.5 / 2000))
+        self.assertLess(abs(np.var(sizes) / 7.5 - 1), 0.2)
+        self.assertLess(abs(together / 2000 - 1 / 16), 6 * math.sqrt(15 / 256 / 2000))
+
     def test_a_cohort_larger_than_all_is_refused(self):
         with self.assertRaisesRegex(Failure, "expected a cohort of 1 to 4 clients, got 5"):
             Schedule("poisson", 4, 5, 1, 0)

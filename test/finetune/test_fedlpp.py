@@ -17,12 +17,13 @@ from pfl.context import CentralContext
 from pfl.hyperparam import NNTrainHyperParams
 from pfl.model.pytorch import PyTorchModel
 from pfl.stats import MappedVectorStatistics
+from pretext_trainer.arm import noise_seed
 from pretext_trainer.failure import Failure
 from pretext_trainer.fedlpp import rounds
 from pretext_trainer.fedlpp.adapter import distance, load, trained, with_adapter
 from pretext_trainer.fedlpp.clients import both_groups, check_cohort, draw
 from pretext_trainer.fedlpp.gaps import averages, gap_row, recovery
-from pretext_trainer.fedlpp.progress import Progress, noise_seed
+from pretext_trainer.fedlpp.progress import Progress
 from pretext_trainer.fedlpp.quantise import codebook, decode, encode, quantised
 
 JOB = {

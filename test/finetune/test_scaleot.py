@@ -310,6 +310,7 @@ class TuningTest(unittest.TestCase):
             "noise_multiplier": 0.0,
             "clip": self.BOUND,
             "seed": 4,
+            "noise_seed": 9,
             "device": torch.device("cpu"),
         }
         return Tuner(model, clients, [], Tuning(**{**asked, **change}), Meters())
@@ -338,6 +339,14 @@ class TuningTest(unittest.TestCase):
             self.assertAlmostEqual(float(total.std()) / (100 * self.BOUND), 1, delta=6 / (2 * total.numel()) ** 0.5)
             entry = tuner.mechanism()
             self.assertEqual((entry["sigma"], entry["clip"], entry["cohort"]), (100 * self.BOUND, self.BOUND, expected))
+
+    def test_a_client_with_nothing_to_predict_counts_and_changes_nothing(self):
+        tuner = self.tuner(sampling="all", clip="none")
+        whole = self.moved(tuner)
+        more = self.tuner(sampling="all", clip="none")
+        more.clients.append(Client("empty", []))
+        more.taken.append(0)
+        self.assertTrue(torch.allclose(self.moved(more) * 7, whole * 6, rtol=1e-3, atol=1e-6))
 
     def test_an_empty_cohort_is_noised_too(self):
         tuner = self.tuner(rate=1e-9, noise_multiplier=1.0)
@@ -392,14 +401,30 @@ class RunTest(unittest.TestCase):
         self.assertGreaterEqual(small["recovery"], 0.7)
         self.assertLess(small["parameters"], replaced["parameters"])
         self.assertLess(small["bytes"], replaced["bytes"])
-        # One owner sends no sum: there is nothing to account, and nothing is promised.
-        self.assertEqual(result["mechanisms"], [])
+        # One owner sends its adapters as they are: no bound, no noise, and so no epsilon.
+        (entry,) = result["mechanisms"]
+        self.assertEqual((entry["sigma"], entry["clip"], entry["releases"]), (0, None, 1))
         self.assertAlmostEqual(result["validation"]["loss"], small["plugIn"], places=6)
         meters = result["meters"]
         self.assertEqual((meters["rounds"], meters["participations"]), (1, 1))
         self.assertEqual(meters["bytesDownPerClientRound"], small["bytes"])
         self.assertGreater(meters["serverCpuSeconds"], 0)
         self.assertTrue((Path(result["model"]) / "config.json").is_file())
+
+    def test_what_the_owner_makes_depends_on_no_clients_text(self):
+        # Search, importance and the emulator as it is sent: from public texts alone.
+        few = {"owners": "one", "fullTuning": False, "emulators": self.base["emulators"][:1], "rounds": 1}
+        few["search"] = {**self.base["search"], "steps": 12}
+        others = rows(self.folder / "others.jsonl", 7, 5, 11, 3, "o")
+        made = [self.run_job(name, **few, **more) for name, more in (("these", {}), ("those", {"clients": others}))]
+        told = [(r["measures"]["importance"], r["measures"]["emulators"][0]["emulator"]) for r in made]
+        self.assertEqual(told[0], told[1])
+        self.assertNotEqual(*(r["measures"]["emulators"][0]["emulatorTuned"] for r in made))
+
+    def test_clients_that_are_learned_from_are_not_asked_for_the_figures(self):
+        with self.assertRaises(Failure) as caught:
+            self.run_job("shared", validation=self.base["clients"])
+        self.assertIn("expected validation clients that no arm trains on, got 10", caught.exception.message)
 
     def test_every_client_an_owner_with_noise_on_the_sum_and_a_stop_in_between(self):
         change = {

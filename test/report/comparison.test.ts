@@ -72,8 +72,27 @@ const between = (text: string, from: string, to: string) => text.slice(text.inde
 const bare = { asked: null, spent: null, noEpsilon: 'nothing <bounds> it' } as const
 
 it('arms without a guarantee stand in a group of their own, with no epsilon and the reason', () => {
-  const rows = [row('lora', 'none', bare), row('fedlpp', 'client'), row('start', 'public', { asked: null })]
-  expect(groupsOf(rows).map(({ arms }) => arms)).toEqual([['fedlpp', 'start'], ['lora']])
+  const plain = { asked: { epsilon: Number.POSITIVE_INFINITY }, spent: { epsilon: Number.POSITIVE_INFINITY } }
+  const rows = [
+    row('lora', 'none', bare),
+    row('fedlpp', 'client'),
+    row('fedlpp', 'client', plain),
+    row('start', 'public', { asked: null }),
+  ]
+  const named = groupsOf(rows).map(({ rows: own }) =>
+    own.map(({ arm, asked }) => [arm, asked?.epsilon ?? null]),
+  )
+  // Without noise an arm that can have an epsilon has none.
+  expect(named).toEqual([
+    [
+      ['fedlpp', 2],
+      ['start', null],
+    ],
+    [
+      ['lora', null],
+      ['fedlpp', Number.POSITIVE_INFINITY],
+    ],
+  ])
   const results = between(page(rows), '<section id="results">', '<section id="charts">')
   const [first, last] = results.split('<h3>No DP guarantee</h3>') as [string, string]
   expect(first).toContain('1.99')

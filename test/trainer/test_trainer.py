@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, normalizers, processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from pretext_trainer import __main__ as program
-from pretext_trainer import gguf_file, gguf_tokenizer, start
+from pretext_trainer import check, gguf_file, gguf_tokenizer, start
 from pretext_trainer.channel import Channel
 from pretext_trainer.checkpoints import Checkpoints, write_aside
 from pretext_trainer.failure import Failure
@@ -461,6 +461,68 @@ class LaunchTest(unittest.TestCase):
         with self.assertRaises(Failure) as raised:
             self.spread(2, processes=4)
         self.assertEqual(raised.exception.message, "expected at most 2 processes, one for each GPU, got 4")
+
+
+class EndTest(WithFolder):
+    """What is told of a job that ends by an error."""
+
+    def told(self, error: BaseException) -> dict:
+        said = Collected()
+        with (
+            mock.patch.object(program, "read_job", lambda _: {"kind": "check"}),
+            mock.patch.object(program, "open_channel", lambda speaks: said.channel),
+            mock.patch.object(program, "listen"),
+            mock.patch.object(check, "run", side_effect=error),
+        ):
+            self.assertEqual(program._run("JOB.json"), 1)
+        (event,) = said.events
+        self.assertEqual(event.pop("event"), "failed")
+        return event
+
+    def test_memory_that_runs_out_anywhere_is_told_with_what_to_do(self):
+        loading = Failure("config", "m: Transformers could not load it (OutOfMemoryError)")
+        loading.__cause__ = torch.OutOfMemoryError("CUDA out of memory")
+        for error, kind in (
+            (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate zebra"), "OutOfMemoryError"),
+            (RuntimeError("CUDA error: out of memory, zebra"), "RuntimeError"),
+            (RuntimeError("[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory: zebra"), "RuntimeError"),
+            (MemoryError("zebra"), "MemoryError"),
+            (loading, "OutOfMemoryError"),
+        ):
+            told = self.told(error)
+            self.assertEqual(told["code"], "config")
+            self.assertRegex(told["message"], rf"^memory ran out \({kind} at [\w.:< ]*\)$")
+            for remedy in ("--micro-batch", "a smaller model", "device cpu"):
+                self.assertIn(remedy, told["hint"])
+
+    def test_other_errors_are_not_taken_for_it(self):
+        told = self.told(RuntimeError("a zebra has no stripes"))
+        self.assertEqual(told["code"], "unexpected")
+        self.assertRegex(told["message"], r"^the trainer met an unforeseen error \(RuntimeError at [^)]*\)$")
+        known = Failure("data", "no texts", "get some")
+        known.__cause__ = RuntimeError("a zebra has no stripes")
+        self.assertEqual(self.told(known), {"code": "data", "message": "no texts", "hint": "get some"})
+
+    def test_a_package_that_is_missing_is_named(self):
+        told = self.told(ModuleNotFoundError("No module named 'peft'", name="peft"))
+        self.assertEqual((told["code"], told["message"]), ("dependency", "the trainer's Python has no package peft"))
+
+    def test_without_pfl_the_pythons_that_have_it_are_told_and_what_to_do(self):
+        def missing(version):
+            told = program._missing_package("pfl", version, str(self.folder))
+            self.assertEqual(told.code, "dependency")
+            self.assertEqual(
+                told.message,
+                "federated arms need Python 3.11 or 3.12 with the package pfl, "
+                f"and the trainer's Python {version[0]}.{version[1]} has no pfl",
+            )
+            return told.hint
+
+        self.assertIn("install the packages of trainer/requirements.txt", missing((3, 12)))
+        # Somebody's own Python: nothing of theirs is to be removed.
+        self.assertIn("let PRETEXT_PYTHON name a Python 3.11 or 3.12", missing((3, 13)))
+        (self.folder / "pretext.json").write_text("{}")
+        self.assertIn(f"install Python 3.12, remove {self.folder}, and run again", missing((3, 13)))
 
 
 class ScheduleTest(unittest.TestCase):

@@ -65,6 +65,44 @@ def _frames(error: BaseException) -> str:
     return f"{type(error).__name__} at {' < '.join(reversed(places[-4:]))}"
 
 
+def _memory_failure(error: BaseException | None) -> Failure | None:
+    """What is told where memory ran out and whoever needed it had nothing smaller to try; none for other errors."""
+    if not (isinstance(error, MemoryError) or _torch_ran_out(error)):
+        return None
+    return Failure(
+        "config",
+        f"memory ran out ({_frames(error)})",
+        "use a smaller batch (--micro-batch; in a comparison the arm's batch or microBatch), shorter sequences or a smaller model, "
+        "or the computer's own memory (device cpu); nothing that was saved is lost: --resume",
+    )
+
+
+def _torch_ran_out(error: BaseException | None) -> bool:
+    # Where torch is not loaded the error is not its own, and seconds are not spent on loading it.
+    if error is None or "torch" not in sys.modules:
+        return False
+    from .step import memory_ran_out
+
+    return memory_ran_out(error)
+
+
+def _missing_package(name: str | None, version: tuple[int, ...], folder: str) -> Failure:
+    """What is told of a package that this Python, of that version and in that folder, does not have."""
+    hint = "install the packages of trainer/requirements.txt for this Python, or unset PRETEXT_PYTHON"
+    if name != "pfl":
+        return Failure("dependency", f"the trainer's Python has no package {name}", hint)
+    if version >= (3, 13):
+        # The folder's marker: only what pretext made itself may be removed.
+        made = os.path.exists(os.path.join(folder, "pretext.json"))
+        hint = (
+            f"install Python 3.12, remove {folder}, and run again: the trainer's environment is made again with it"
+            if made
+            else "let PRETEXT_PYTHON name a Python 3.11 or 3.12 with the packages of trainer/requirements.txt, or unset it"
+        )
+    has = f"the trainer's Python {version[0]}.{version[1]} has no pfl"
+    return Failure("dependency", f"federated arms need Python 3.11 or 3.12 with the package pfl, and {has}", hint)
+
+
 def _run(path: str) -> int:
     rank = int(os.environ.get("RANK", "0"))
     channel: Channel | None = None
@@ -78,8 +116,10 @@ def _run(path: str) -> int:
         channel.send("done", result=check_result(job["kind"], result) if rank == 0 else {})
         return 0
     except Failure as failure:
-        _fail(channel, failure.code, failure.message, failure.hint)
-        return 130 if failure.code == "interrupted" else 1
+        # Whoever loads a model tells of every error as one of the model.
+        told = _memory_failure(failure.__cause__) or failure
+        _fail(channel, told.code, told.message, told.hint)
+        return 130 if told.code == "interrupted" else 1
     except KeyboardInterrupt:
         _fail(channel, "interrupted", "stopped", "--resume goes on from the last checkpoint")
         return 130
@@ -92,12 +132,13 @@ def _run(path: str) -> int:
         _fail(channel, code, f"the trainer could not go on: {reason}{where}", "nothing that was saved is lost: --resume")
         return 1
     except ModuleNotFoundError as error:
-        hint = "install the packages of trainer/requirements.txt for this Python, or unset PRETEXT_PYTHON"
-        _fail(channel, "dependency", f"the trainer's Python has no package {error.name}", hint)
+        told = _missing_package(error.name, sys.version_info[:2], sys.prefix)
+        _fail(channel, told.code, told.message, told.hint)
         return 1
     except Exception as error:
         traceback.print_exc()
-        _fail(channel, "unexpected", f"the trainer met an unforeseen error ({_frames(error)})", None)
+        told = _memory_failure(error) or Failure("unexpected", f"the trainer met an unforeseen error ({_frames(error)})")
+        _fail(channel, told.code, told.message, told.hint)
         return 1
 
 

@@ -5,6 +5,8 @@ import platform
 from .channel import Channel
 
 PACKAGES = ["torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "gguf", "bitsandbytes"]
+# Of the federated arms alone, and not for every Python: a training does not name it among its versions.
+ARMS = ["pfl"]
 
 
 def versions() -> dict[str, str]:
@@ -20,7 +22,7 @@ def _version(name: str) -> str | None:
 
 
 def run(_job: dict, _channel: Channel) -> dict:
-    packages = {name: _version(name) for name in PACKAGES}
+    packages = {name: _version(name) for name in [*PACKAGES, *ARMS]}
     gpus, device = 0, "cpu"
     if packages["torch"] is not None:
         import torch

@@ -64,6 +64,14 @@ def write_aside(final: Path, fill) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def recovered(final: Path) -> bool:
+    """Whether the folder is there, after a kill between the two renames of `write_aside` too."""
+    old = final.with_name(f".{final.name}.old")
+    if not final.is_dir() and old.is_dir():
+        old.rename(final)
+    return final.is_dir()
+
+
 def check_same(now: dict, before: dict, path: Path) -> None:
     """Refuses to go on with other settings or other texts than those that a checkpoint was made with."""
 

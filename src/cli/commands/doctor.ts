@@ -3,11 +3,9 @@ import { statfs } from 'node:fs/promises'
 import { availableParallelism, freemem } from 'node:os'
 import { PretextError } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
+import { type Check, checkTrainer } from '../check-trainer.ts'
 import { defineCommand, outputOf } from '../context.ts'
 import { bytes, shown, table } from '../output/output.ts'
-
-type State = 'ok' | 'note' | 'missing'
-type Check = { readonly name: string; readonly state: State; readonly detail: string }
 
 const NEEDED_NODE = [20, 19] as const
 
@@ -36,7 +34,7 @@ export const doctorCommand = defineCommand({
         'npm install hnswlib-node',
         true,
       ),
-      await trainer(),
+      await checkTrainer(),
       ...(await models()),
       ...['OPENAI_API_KEY', 'HF_TOKEN'].map(key),
     ]
@@ -79,47 +77,6 @@ async function loadable(name: string, purpose: string, install: string, optional
       state: optional ? 'note' : 'missing',
       detail: `does not load (${why}); for ${purpose}: ${install}`,
     }
-  }
-}
-
-/** The Python that trains and evaluates: which one it is, or what will be made when it is first needed. */
-async function trainer(): Promise<Check> {
-  const name = 'trainer (Python)'
-  const { ENVIRONMENT_TEXT, trainerEnvironment } = await import('../../finetune/environment.ts')
-  const { state, python, folder } = await trainerEnvironment()
-  const purpose = 'for train, finetune and evaluate'
-  if (state === 'absent') {
-    return {
-      name,
-      state: 'note',
-      detail: `made on first use in ${shown(folder ?? '')} (${ENVIRONMENT_TEXT}); ${purpose}`,
-    }
-  }
-  if (state === 'damaged') {
-    return {
-      name,
-      state: 'note',
-      detail: `${shown(folder ?? '')} was left half made; it is made again on next use`,
-    }
-  }
-  try {
-    const { runJob } = await import('../../finetune/run-job.ts')
-    const found = await runJob<'check'>({ kind: 'check' }, { python })
-    const { torch, transformers, peft, accelerate } = found.packages
-    const missing = Object.entries({ torch, transformers, peft, accelerate }).filter(
-      ([, version]) => version == null,
-    )
-    const gpus = found.gpus === 0 ? 'no GPU' : `${found.gpus} x ${found.device}`
-    return missing.length > 0
-      ? {
-          name,
-          state: 'missing',
-          detail: `${python} has no ${missing.map(([which]) => which).join(', ')}; ${purpose}`,
-        }
-      : { name, state: 'ok', detail: `Python ${found.python}, PyTorch ${torch}, ${gpus}; ${purpose}` }
-  } catch (error) {
-    const why = error instanceof PretextError ? error.message.split('\n')[0] : 'an error'
-    return { name, state: 'missing', detail: `${python} does not run the trainer: ${why}` }
   }
 }
 

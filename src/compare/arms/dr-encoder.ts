@@ -1,6 +1,7 @@
 // DR-Encoder (arXiv 2412.17053): federated LoRA whose updates travel through an auto-encoder that was trained on draws of a
 // Gaussian prior. Statistics for the prior and noised rounds are paid for from one epsilon, by one accountant.
 import { z } from 'zod'
+import { PretextError } from '../../errors.ts'
 import type { ArmMechanism } from '../../finetune/arm-job.ts'
 import { ACCOUNTANTS } from '../../privacy/accountant.ts'
 import { gaussianEpsilon } from '../../privacy/gaussian.ts'
@@ -61,13 +62,21 @@ export const drEncoder = defineArm({
   settings: SETTINGS,
   grid: { learningRate: [1e-4, 3.5e-4, 1e-3], serverRate: [1, 0.3] },
   async run(task, settings) {
-    const { clip, latentClip, learningRate, epochs, batch, rank, alpha, statistics, ...rest } = settings
+    const { codec, clip, latentClip, learningRate, epochs, batch, rank, alpha, statistics, ...rest } =
+      settings
+    if (codec === 'prior-mean' && statistics.source === 'public') {
+      throw new PretextError(
+        'dr-encoder: expected a client who is asked for something; with the codec prior-mean and a prior of public texts it reads no private text',
+        { code: 'config', hint: 'use statistics.source clients, or compare with the arm public-only' },
+      )
+    }
     const drawn = whoIn(task, settings)
     const noiseMultiplier = noiseFor(task, settings)
     const result = await task.runJob<'dr-encoder'>({
       kind: 'dr-encoder',
       ...task.inputs,
       ...rest,
+      codec,
       sampling: drawn.sampling,
       rate: drawn.cohort / task.clients,
       publicTexts: await publicFile(task, 'clips that depend on no client'),
@@ -106,7 +115,10 @@ function mechanismsOf(task: ArmTask, settings: Settings, noise: number): ArmMech
   const asks = ['autoencoder', 'pca', 'prior-mean'].includes(codec) && statistics.source === 'clients'
   const all: Cohort = { sampling: 'all', cohort: task.clients }
   const stageOne = roundsOf(task, all, 1, noise * statistics.noiseRatio)
-  const stageTwo = roundsOf(task, noiseBy === 'local' ? { ...drawn, cohort: 1 } : drawn, rounds, noise)
+  const stageTwo =
+    noiseBy === 'local'
+      ? { ...roundsOf(task, { ...drawn, cohort: 1 }, rounds, noise), local: true }
+      : roundsOf(task, drawn, rounds, noise)
   return [...(asks ? [stageOne] : []), ...(codec === 'prior-mean' ? [] : [stageTwo])]
 }
 

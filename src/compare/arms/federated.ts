@@ -2,6 +2,7 @@
 // factorisation, arXiv 2306.08153, or the paper's trees), both on Apple's pfl. Their defaults are what won in a trial with a
 // model of 14 million parameters; the grid lies around them.
 import { z } from 'zod'
+import { PretextError } from '../../errors.ts'
 import type { ArmMechanism, ArmResult } from '../../finetune/arm-job.ts'
 import { type Arm, type ArmTask, defineArm } from '../arm.ts'
 import { calibrateMechanisms } from '../epsilon.ts'
@@ -24,8 +25,8 @@ const SHARED = {
   server: z.enum(['sgd', 'adam']).default('sgd'),
   serverLearningRate: positive.default(1),
   momentum: z.number().min(0).lt(1).default(0.9),
-  /** L2 bound of one client's update. */
-  clip: positive.default(0.1),
+  /** L2 bound of one client's update; null: none, which only a run without noise may have. */
+  clip: positive.nullable().default(0.1),
   /** LoRA of this rank instead of all weights; null: all weights. */
   loraRank: count.nullable().default(null),
 } as const
@@ -61,10 +62,10 @@ const Ftrl = z
   })
   .refine(...STEPS_FOR_EPOCHS)
 
+// Where every update is longer than its bound, a smaller bound with a larger rate of the server is the same training.
 const GRID = {
-  serverLearningRate: [0.3, 1, 3],
+  serverLearningRate: [0.3, 1, 3, 10, 30],
   clientLearningRate: [0.1, 0.3],
-  clip: [0.03, 0.1, 0.3],
 } as const
 
 export const dpFedAvg: Arm = defineArm({
@@ -73,7 +74,7 @@ export const dpFedAvg: Arm = defineArm({
   guarantee: 'client',
   epsilons: 'each',
   settings: FedAvg,
-  grid: { ...GRID, rounds: [10, 20] },
+  grid: GRID,
   run(task, settings) {
     const { rounds, rate, clip, adaptiveClip } = settings
     const cohort = rate === 1 ? null : Math.max(1, Math.round(rate * task.clients))
@@ -94,7 +95,7 @@ export const dpFedAvg: Arm = defineArm({
       ...jobOf(task, settings),
       sampling,
       cohort,
-      clip: adaptiveClip && !unbounded ? { kind: 'adaptive', initial: clip } : { kind: 'fixed', bound: clip },
+      clip: boundOf(task, clip, adaptiveClip && !unbounded),
       noise: 'independent',
       noiseMultiplier,
     })
@@ -107,7 +108,7 @@ export const dpFtrl: Arm = defineArm({
   guarantee: 'client',
   epsilons: 'each',
   settings: Ftrl,
-  grid: { ...GRID, rounds: [20, 40], period: [4, 10] },
+  grid: GRID,
   run(task, settings): Promise<ArmResult> {
     const { rounds, period, clip, noise } = settings
     const noiseMultiplier = noiseFor(task, (sigma) => ({
@@ -126,12 +127,23 @@ export const dpFtrl: Arm = defineArm({
       ...jobOf(task, settings),
       sampling: 'cycle',
       cohort: Math.max(1, Math.round(task.clients / period)),
-      clip: { kind: 'fixed', bound: clip },
+      clip: boundOf(task, clip, false),
       noise,
       noiseMultiplier,
     })
   },
 })
+
+function boundOf(task: ArmTask, clip: number | null, adaptive: boolean) {
+  if (clip !== null) {
+    return adaptive ? { kind: 'adaptive' as const, initial: clip } : { kind: 'fixed' as const, bound: clip }
+  }
+  if (task.epsilon === Number.POSITIVE_INFINITY) return { kind: 'none' as const }
+  throw new PretextError(`clip: expected an L2 bound at epsilon ${task.epsilon}, got null`, {
+    code: 'config',
+    hint: 'only a run without noise (epsilon Infinity) may have unbounded updates',
+  })
+}
 
 function noiseFor(task: ArmTask, mechanism: (noise: number) => ArmMechanism): number {
   if (task.epsilon === Number.POSITIVE_INFINITY) return 0
@@ -160,5 +172,7 @@ function jobOf({ inputs }: ArmTask, settings: Shared) {
         ? { optimiser: 'sgd' as const, learningRate: serverLearningRate, momentum }
         : { optimiser: 'adam' as const, learningRate: serverLearningRate, beta1: momentum },
     lora: loraRank === null ? null : { rank: loraRank, alpha: 2 * loraRank },
+    // One for each GPU that is there.
+    processes: 'auto' as const,
   }
 }

@@ -12,6 +12,9 @@ from ..failure import Failure
 from ..step import loss_sum, predicted_tokens
 from ..tokens import encode
 
+# Those that clips and priors are taken from, and their texts where a client may use all of its own.
+PUBLIC_CLIENTS, PUBLIC_TEXTS = 32, 8
+
 
 @dataclass(frozen=True)
 class Client:
@@ -47,7 +50,8 @@ def rows_of(path: str) -> list[dict]:
 
 
 def read_clients(path: str, tokenizer, length: int, most: int | None, seed: int) -> list[Client]:
-    """Clients with something to predict, in the order of the file; at most `most` texts of each, drawn by the seed."""
+    """Clients in the order of the file; at most `most` texts of each, drawn by the seed. One with nothing to predict stays one:
+    how many there are decides what a mean and a sampling are worth."""
     texts: dict[str, list[str]] = {}
     for row in rows_of(path):
         texts.setdefault(row["client"], []).append(row["text"])
@@ -56,16 +60,22 @@ def read_clients(path: str, tokenizer, length: int, most: int | None, seed: int)
         if most is not None and len(own) > most:
             chosen = np.random.default_rng([seed, 11, place]).permutation(len(own))[:most]
             own = [own[i] for i in sorted(chosen)]
-        sequences = encode(tokenizer, own, length)
-        if sequences:
-            clients.append(Client(name, sequences))
-    if not clients:
+        clients.append(Client(name, encode(tokenizer, own, length)))
+    if not any(client.sequences for client in clients):
         raise Failure("data", f"{path}: expected clients with texts of two tokens or more, got none")
     return clients
 
 
-def grouped(sequences: list[np.ndarray], size: int) -> list[Client]:
-    """Public texts as if they were clients of `size` texts each."""
+def somebody(clients: list[Client]) -> Client:
+    """The first who has something to predict: whose work is counted once for all."""
+    return next(client for client in clients if client.sequences)
+
+
+def public_clients(job: dict, tokenizer) -> list[Client]:
+    """Public texts as if they were clients, each with as many as one may use: nothing here looks at anybody's."""
+    size = job["textsPerClient"] or PUBLIC_TEXTS
+    texts = [row["text"] for row in rows_of(job["publicTexts"])][: PUBLIC_CLIENTS * size]
+    sequences = encode(tokenizer, texts, job["sequenceTokens"])
     return [Client(f"public-{i}", sequences[i : i + size]) for i in range(0, len(sequences), size)]
 
 

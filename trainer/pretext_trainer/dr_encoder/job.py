@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
+from ..arm import noise_seed
 from ..channel import Channel
 from ..check import versions
 from ..checkpoints import write_aside
 from ..failure import Failure
+from ..federated.clients import check_apart, read_rows
 from ..place import Place
-from ..tokens import encode
-from .clients import Client, grouped, next_token, read_clients, rows_of
+from .clients import Client, next_token, public_clients, read_clients, rows_of
 from .codec import LINEAR, Codec, Identity, make
 from .federation import Federation
 from .gates import reconstruction
@@ -26,7 +27,6 @@ from .stage_one import fit_prior
 from .train_codec import trained
 from .uplink import Uplink, check_orders
 
-PUBLIC_CLIENTS = 32
 HELD_OUT = 16
 DRAWS = 32
 
@@ -35,6 +35,7 @@ def run(job: dict, channel: Channel) -> dict:
     place = Place(job["device"], "fp32", job["threads"])
     channel.send("started", kind="dr-encoder", device=place.name, processes=1, versions=versions())
     check(job)
+    check_apart(read_rows(job["clients"], "the clients"), read_rows(job["validation"], "the validation clients"))
     kept = Kept(Path(job["out"]), job)
     finished = kept.load("result")
     if finished is not None:
@@ -43,7 +44,7 @@ def run(job: dict, channel: Channel) -> dict:
     read = [job["sequenceTokens"], job["textsPerClient"], job["seed"]]
     sim = Simulation(job, channel, fed, kept, read_clients(job["clients"], fed.tokenizer, *read))
     validation = read_clients(job["validation"], fed.tokenizer, *read)
-    public = _public(job, fed, validation)
+    public = public_clients(job, fed.tokenizer) if job["publicTexts"] is not None else []
     updates = [fed.update(c.sequences, [sim.seed, 3, i])[1] for i, c in enumerate(public)]
     norm = statistics.median(float(torch.linalg.vector_norm(u)) for u in updates) if updates else None
     prior = fit_prior(sim, public) if job["codec"] in FITTED else None
@@ -68,7 +69,7 @@ def run(job: dict, channel: Channel) -> dict:
             "trainingError": error,
             "numbers": fed.layout.numel,
             "latentNumbers": codec.latent,
-            "latentShare": codec.latent / (fed.layout.height * fed.layout.width),
+            "latentShare": codec.latent / fed.layout.numel,
             "codecBytes": size_of(codec.sent()),
             "publicUpdateNorm": norm,
             "updateClip": bound,
@@ -107,20 +108,11 @@ def check(job: dict) -> None:
         )
 
 
-def _public(job: dict, fed: Federation, validation: list[Client]) -> list[Client]:
-    """Public texts in groups as large as the median validation client: nothing here looks at the private ones."""
-    if job["publicTexts"] is None:
-        return []
-    size = int(statistics.median_low([len(c.sequences) for c in validation]))
-    texts = [row["text"] for row in rows_of(job["publicTexts"])][: PUBLIC_CLIENTS * size]
-    return grouped(encode(fed.tokenizer, texts, job["sequenceTokens"]), size)
-
-
 def _uplink(sim: Simulation, codec: Codec, prior: Prior | None, bound: float | None) -> Uplink:
     job = sim.job
     if job["noise"] == "post_encode" and bound is not None and codec.latent > 0:
         bound = job["latentClip"] or _latent_bound(sim, codec, prior, bound)
-    noise = Noise(job["noiseMultiplier"] * (bound or 0.0), sim.seed * 31 + 6)
+    noise = Noise(job["noiseMultiplier"] * (bound or 0.0), noise_seed(job, "rounds"))
     return Uplink(
         codec, Clip(bound), noise, order=job["noise"], by=job["noiseBy"], decode=job["decode"], expected=sim.expected
     )
@@ -137,7 +129,7 @@ def _latent_bound(sim: Simulation, codec: Codec, prior: Prior | None, bound: flo
 
 def _look(sim: Simulation, validation: list[Client], uplink: Uplink) -> dict:
     """The gate and the attack, on updates of validation clients, before any round."""
-    pool = validation[:HELD_OUT]
+    pool = [client for client in validation if client.sequences][:HELD_OUT]
     updates = [sim.fed.update(c.sequences, [sim.seed, 8, i])[1] for i, c in enumerate(pool)]
     again = [sim.fed.update(c.sequences, [sim.seed, 9, i])[1] for i, c in enumerate(pool)]
     told = reconstruction(uplink.codec, updates)

@@ -7,16 +7,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..checkpoints import write_aside
-from ..failure import Failure
-
-FREE = {"out", "resume", "device", "threads", "kind", "clients", "validation", "start", "publicTexts"}
+from ..arm import settings_of
+from ..checkpoints import check_same, recovered, write_aside
 
 
 class Kept:
     def __init__(self, out: Path, job: dict):
         self._folder = out / "checkpoints"
-        self._settings = {k: v for k, v in job.items() if k not in FREE}
+        self._settings = settings_of(job)
         if not job["resume"]:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -32,15 +30,8 @@ class Kept:
 
     def load(self, name: str) -> tuple[dict[str, torch.Tensor], dict] | None:
         path = self._folder / name
-        if not path.is_dir():
+        if not recovered(path):
             return None
         content = json.loads((path / "record.json").read_text("utf-8"))
-        before = content["settings"]
-        changed = sorted(k for k in self._settings.keys() | before.keys() if self._settings.get(k) != before.get(k))
-        if changed:
-            raise Failure(
-                "config",
-                f"{path} belongs to a run with other settings (different: {', '.join(changed[:5])})",
-                "resume with the settings that it was started with, or choose another folder",
-            )
+        check_same(self._settings, content["settings"], path)
         return load_file(path / "tensors.safetensors"), content["record"]

@@ -2,7 +2,7 @@
 import torch
 
 from ..stop import stop_wanted, stopped
-from .clients import cohort
+from .clients import cohort, somebody
 from .gates import cosine
 from .message import mechanism
 from .meters import size_of
@@ -75,7 +75,7 @@ class Rounds:
 
     def _one(self) -> tuple[int, torch.Tensor]:
         """What a client computes, for counting."""
-        through, update = self.sim.fed.update(second_part(self.sim, self.sim.clients[0]), [self.sim.seed, 2])
+        through, update = self.sim.fed.update(second_part(self.sim, somebody(self.sim.clients)), [self.sim.seed, 2])
         return through, self.uplink.codec.encode(update)
 
     def _mechanism(self) -> dict:
@@ -84,7 +84,8 @@ class Rounds:
         if sim.job["noiseBy"] == "local":
             # A client pays for the messages that it sent itself, and nothing is amplified.
             note = "each client's own message against another in its place"
-            return mechanism(**told, releases=max(1, max(self.taken)), cohort=1, sampling="all", note=note)
+            own = mechanism(**told, releases=max(1, max(self.taken)), cohort=1, sampling="all", note=note)
+            return {**own, "local": True}
         return mechanism(
             **told,
             releases=uplink.noise.releases,

@@ -4,7 +4,8 @@ import statistics
 
 import torch
 
-from .clients import Client
+from ..arm import noise_seed
+from .clients import Client, somebody
 from .message import Clip, Noise, mechanism
 from .meters import size_of
 from .prior import Prior, pooled, prior_of, released, statistics_of
@@ -37,7 +38,7 @@ def fit_prior(sim: Simulation, public: list[Client]) -> Prior:
     else:
         norms = [float(torch.linalg.vector_norm(v)) for v in vectors]
         clip = Clip(told["clip"] if told["clip"] is not None else statistics.median(norms))
-        noise = Noise(told["noiseMultiplier"] * clip.bound, sim.seed * 31 + 5)
+        noise = Noise(told["noiseMultiplier"] * clip.bound, noise_seed(sim.job, "statistics"))
         prior = prior_of(released(_ask(sim), clip, noise), layout)
         clients = len(sim.clients)
         sim.mechanisms.append(
@@ -70,7 +71,7 @@ def _ask(sim: Simulation) -> list[torch.Tensor]:
         told.append(sim.meters.client(work))
         sim.meters.sent(down, size_of({"statistics": told[-1]}))
         sim.channel.progress("statistics of updates", place + 1, len(sim.clients), "clients")
-    epochs, first = sim.job["statistics"]["epochs"], first_part(sim, sim.clients[0])
+    epochs, first = sim.job["statistics"]["epochs"], first_part(sim, somebody(sim.clients))
     sim.meters.count(lambda: sim.fed.increments(first, epochs, [sim.seed, 2]))
     sim.meters.state["rounds"] += 1
     return told

@@ -1,6 +1,6 @@
 # Who takes part in which round. pfl draws users one by one with replacement, for which no amplification is known that an
 # accountant could use; these draws are the ones that accountants know: every client, Poisson, a fixed number without
-# replacement, and a fixed cycle. A draw follows from the seed and the round alone, so any process and any resumed run makes
+# replacement, and a cycle with a place for each client. A draw follows from the seed and the round alone, so any process and any resumed run makes
 # the same one. (Seeded because this is a simulation: what amplifies privacy on real clients must be secret.)
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,8 +50,10 @@ class Schedule:
             return np.flatnonzero(random.random(self.clients) < self.cohort / self.clients)
         if self.sampling == "fixed":
             return np.sort(random.choice(self.clients, self.cohort, replace=False))
-        order = np.random.default_rng([self.seed, 2]).permutation(self.clients)
-        return np.sort(order[index % self.period :: self.period])
+        # Each client's place is a draw of its own: without that client the others take part in the same rounds, which is what the
+        # accounting of added and removed clients says. Places dealt out of one order would move the others.
+        places = np.random.default_rng([self.seed, 2]).integers(self.period, size=self.clients)
+        return np.flatnonzero(places == index % self.period)
 
     def patterns(self) -> list[list[int]]:
         """Cycle: the rounds that a client may take part in, one list for each place in the cycle."""

@@ -1,5 +1,4 @@
 # What an unfinished job needs to go on: one folder, replaced whole, with tensors and a place in the plan.
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -7,22 +6,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..checkpoints import check_same, write_aside
-
-# What may differ between the process that was killed and the one that goes on.
-FREE = {"out", "resume", "device", "threads", "microBatch", "checkpointRounds", "checkpointSteps", "clients", "validation", "start"}
-
-
-def noise_seed(job: dict, *words: object) -> int:
-    """A seed that no other training has: noise is never shared between settings that are compared."""
-    told = json.dumps([{k: v for k, v in sorted(job.items()) if k not in FREE}, *words])
-    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:6]) | 1
-
-
-def settings_of(job: dict) -> dict:
-    """What the result depends on: the settings, and the texts by their hash."""
-    texts = {f"{k}.sha256": hashlib.sha256(Path(job[k]).read_bytes()).hexdigest() for k in ("clients", "validation") if Path(job[k]).is_file()}
-    return {**{k: v for k, v in job.items() if k not in FREE}, **texts}
+from ..arm import settings_of
+from ..checkpoints import check_same, recovered, write_aside
 
 
 class Progress:
@@ -53,11 +38,7 @@ class Progress:
         write_aside(self._folder, fill)
 
     def load(self) -> tuple[dict, dict[str, torch.Tensor]] | None:
-        old = self._folder.with_name(f".{self._folder.name}.old")
-        if not self._folder.is_dir() and old.is_dir():
-            # Killed between the two renames of a save.
-            old.rename(self._folder)
-        if not self._folder.is_dir():
+        if not recovered(self._folder):
             return None
         kept = self._checked(json.loads((self._folder / "state.json").read_text("utf-8")))
         return kept["state"], load_file(self._folder / "tensors.safetensors")

@@ -29,11 +29,11 @@ from pfl.stats import MappedVectorStatistics
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..arm import noise_seed
 from ..failure import Failure
 from ..step import padded
 from .adapter import load, trained
 from .clients import Client, draw
-from .progress import noise_seed
 from .quantise import WHOLE, Adapter, decode, encode
 
 SCALE = np.dtype(np.float16)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from ..arm import noise_seed
 from ..failure import Failure
 from ..fedlpp.clients import Client, draw
-from ..fedlpp.progress import noise_seed
 from ..step import padded
 from .noise import noise_variance
 from .sketch import Sketched, draw_a, projections, sketch, unsketch

@@ -2,18 +2,21 @@
 # table holds the four losses that offsite tuning is judged by: the whole model untuned, the emulator tuned, its adapters
 # plugged back, and the whole model tuned.
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from ..arm import noise_seed
 from ..channel import Channel
 from ..check import versions
 from ..checkpoints import write_aside
-from ..dr_encoder.clients import Client, Plan, grouped, next_token, read_clients, rows_of
+from ..dr_encoder.clients import Plan, next_token, public_clients, read_clients, rows_of
 from ..dr_encoder.kept import Kept
 from ..dr_encoder.meters import Meters, size_of
 from ..failure import Failure
+from ..federated.clients import check_apart, read_rows
 from ..place import Place
 from ..start import checkpoint
 from ..stop import stop_wanted, stopped
@@ -22,13 +25,12 @@ from .emulator import Emulator, adapter_places, build, plug_back
 from .search import Mixture, Search, run_search
 from .tune import Tuner, Tuning
 
-PUBLIC_CLIENTS = 32
-
 
 def run(job: dict, channel: Channel) -> dict:
     place = Place(job["device"], "fp32", job["threads"])
     channel.send("started", kind="scaleot", device=place.name, processes=1, versions=versions())
     check(job)
+    check_apart(read_rows(job["clients"], "the clients"), read_rows(job["validation"], "the validation clients"))
     kept = Kept(Path(job["out"]), job)
     finished = kept.load("result")
     return finished[1] if finished is not None else Offsite(job, channel, place.device, kept).result()
@@ -65,6 +67,7 @@ class Offsite:
             noise_multiplier=job["noiseMultiplier"],
             clip=job["clip"],
             seed=seed,
+            noise_seed=0,
             device=device,
         )
 
@@ -95,7 +98,7 @@ class Offsite:
         told = meters.result()
         result = {
             "model": str(folder),
-            "mechanisms": [] if mechanism is None else [mechanism],
+            "mechanisms": [mechanism],
             "meters": {**told, "serverCpuSeconds": told["serverCpuSeconds"] + owner.state["server"]},
             "validation": self._score(first),
             "measures": {
@@ -156,9 +159,8 @@ class Offsite:
         return self._score(whole)
 
     def _tune(self, model: nn.Module, name: str, private: bool) -> Tuner:
-        sizes = sorted(len(c.sequences) for c in self._validation_clients())
-        public = grouped(self.public, sizes[len(sizes) // 2])[:PUBLIC_CLIENTS]
-        tuner = Tuner(model, self.clients, public, self.tuning.private(private), Meters())
+        tuning = replace(self.tuning.private(private), noise_seed=noise_seed(self.job, name))
+        tuner = Tuner(model, self.clients, public_clients(self.job, self.tokenizer), tuning, Meters())
         found = self.kept.load(name)
         if found is not None:
             tuner.resume(*found)
@@ -171,10 +173,6 @@ class Offsite:
             if wanted and not last:
                 raise stopped()
         return tuner
-
-    def _validation_clients(self) -> list[Client]:
-        job = self.job
-        return read_clients(job["validation"], self.tokenizer, job["sequenceTokens"], job["textsPerClient"], job["seed"])
 
     def _score(self, model: nn.Module) -> dict:
         return next_token(model, self.tokenizer, self.validation, self.job["sequenceTokens"], self.device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ..dr_encoder.clients import Client, Plan, cohort, fixed_size, flat_of, put, train_locally
+from ..dr_encoder.clients import Client, Plan, cohort, fixed_size, flat_of, put, somebody, train_locally
 from ..dr_encoder.message import Clip, Noise, mechanism
 from ..dr_encoder.meters import Meters, size_of
 
@@ -24,6 +24,8 @@ class Tuning:
     noise_multiplier: float
     clip: float | str | None
     seed: int
+    # No other tuning has it.
+    noise_seed: int
     device: torch.device
 
     def private(self, private: bool) -> "Tuning":
@@ -62,7 +64,7 @@ class Tuner:
         self.model, self.clients, self.tuning, self.meters = model, clients, tuning, meters
         self.state = flat_of(list(adapters_of(model).values()))
         self.clip = Clip(bound_of(model, public, tuning) if tuning.owners == "each" else None)
-        self.noise = Noise(tuning.noise_multiplier * (self.clip.bound or 0.0), tuning.seed * 31 + 16)
+        self.noise = Noise(tuning.noise_multiplier * (self.clip.bound or 0.0), tuning.noise_seed)
         self.drawn: list[int] = []
         self.taken = [0] * len(clients)
         self.done = 0
@@ -97,7 +99,7 @@ class Tuner:
 
     def _each(self) -> None:
         tuning = self.tuning
-        self.meters.count(lambda: update(self.model, self.clients[0], tuning, self.state, [tuning.seed, 2]))
+        self.meters.count(lambda: update(self.model, somebody(self.clients), tuning, self.state, [tuning.seed, 2]))
         chosen = cohort(tuning.sampling, len(self.clients), tuning.rate, tuning.seed, self.done)
         self.drawn.append(len(chosen))
         total = torch.zeros_like(self.state)
@@ -115,10 +117,19 @@ class Tuner:
             self.taken[place] += 1
         self.state = self.state + tuning.server_rate * self.meters.server(lambda: self.noise(total) / self.expected)
 
-    def mechanism(self) -> dict | None:
-        """None from one owner, who sends no sum. Without noise it says so: nothing hides a client then."""
+    def mechanism(self) -> dict:
+        """Without noise it says so: nothing hides a client then."""
         if self.tuning.owners == "one":
-            return None
+            return mechanism(
+                noise=self.noise,
+                clip=self.clip,
+                releases=1,
+                cohort=1,
+                clients=len(self.clients),
+                sampling="all",
+                participations=1,
+                note="the adapters as one owner of all texts tuned them: no bound and no noise",
+            )
         return mechanism(
             noise=self.noise,
             clip=self.clip,
