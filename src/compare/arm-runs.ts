@@ -1,6 +1,6 @@
 // All runs of one arm, which several processes may share: for each epsilon its trials on the validation clients, then the seeds
-// with the settings that were best there. A trial has a seed of its own, so that no run that is reported was one that a choice
-// was made by.
+// with the settings that were best there. A trial has a seed and a corpus of its own, so that neither a run nor a release that
+// is reported was one that a choice was made by.
 import { join } from 'node:path'
 import { PretextError } from '../errors.ts'
 import type { ModelSums } from '../evaluate/next-token.ts'
@@ -10,6 +10,7 @@ import { dropWeights } from './drop-weights.ts'
 import { checkSpent, epsilonSpent } from './epsilon.ts'
 import { type Ground, groundHash } from './ground.ts'
 import { inTurn } from './in-turn.ts'
+import { meanSums } from './mean-sums.ts'
 import type { Points, Settings } from './points.ts'
 import { armTask } from './task.ts'
 import { dependsHash, once, readDone } from './unit.ts'
@@ -21,7 +22,7 @@ export interface ArmRun {
   readonly result: ArmResult
   /** By its mechanisms; null where the arm promises none. */
   readonly spent: { readonly epsilon: number } | null
-  /** On the evaluation clients; null where the arm leaves no model, and for trials. */
+  /** On the evaluation clients, of the model or as a mean over several; null where the arm leaves none, and for trials. */
   readonly sums: ModelSums | null
   readonly seconds: number
 }
@@ -66,14 +67,13 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
     const answer = () => ({ arm, epsilon, grid, trials: whole(trials), settings, runs: whole(runs) })
     try {
       if (points.length > 1) {
-        // No seed of the comparison is used for a choice.
+        // No seed of the comparison is used for a choice, and no release of its corpora.
         const seed = Math.max(...config.seeds) + 1
-        const corpus = config.seeds[0] as number
         const name = (point: Settings) => `${at}/trial-${dependsHash(point).slice(0, 8)}`
         await inTurn(await there(points, name), { ...turn, name }, async (point, i) => {
           part = name(point)
           say(`${part}: trial ${i + 1} of ${points.length}`)
-          const { result } = await run(part, point, { epsilon, seed, corpus, evaluate: false })
+          const { result } = await run(part, point, { epsilon, seed, corpus: seed, evaluate: false })
           const { loss, accuracy } = result.validation
           trials[i] = { settings: point, loss, accuracy }
         })
@@ -127,13 +127,15 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
       }
       const out = join(place, 'work')
       const task = armTask(ground, arm, { ...of, out, resume, evaluated, shared: join(folder, 'shared') })
-      const answer = await arm.run(task, settings)
-      const { model } = answer
-      return {
-        result: answer,
-        spent: spentBy(arm, of.epsilon, answer, ground),
-        sums: of.evaluate && model !== null ? (await evaluated(model)).evaluation : null,
+      // Where several models lay is of this machine alone, and they are gone by the time that somebody reads it.
+      const { models = [], ...answer } = await arm.run(task, settings)
+      const spent = spentBy(arm, of.epsilon, answer, ground)
+      const sums: ModelSums[] = []
+      for (const model of answer.model === null ? models : [answer.model]) {
+        const { evaluation } = of.evaluate ? await evaluated(model) : { evaluation: null }
+        if (evaluation !== null) sums.push(evaluation)
       }
+      return { result: answer, spent, sums: meanSums(sums) }
     })
     if (!config.keepModels) await dropWeights(place)
     return { seed: of.seed, settings, ...result, seconds }
@@ -141,7 +143,10 @@ export async function runArm(ground: Ground, arm: Arm, { points, grid }: Points)
 }
 
 /** Seed of the corpus that a training seed uses. */
-export function corpusOf({ corpora, seeds }: Ground['config'], seed: number): number {
+export function corpusOf(
+  { corpora, seeds }: Pick<Ground['config'], 'corpora' | 'seeds'>,
+  seed: number,
+): number {
   return corpora === 'each' ? seed : (seeds[seeds.indexOf(seed) % corpora] as number)
 }
 

@@ -50,6 +50,12 @@ export interface ArmTask {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What a run of an arm answers. */
+export interface ArmAnswer extends ArmResult {
+  /** Folders of models of which each is one client's own: where there is no single model, the evaluation takes their mean. */
+  readonly models?: readonly string[]
+}
+
 export interface Arm<S extends z.ZodType = z.ZodType> {
   /** In configs, on the command line and in the report: lower case with hyphens. */
   readonly name: string
@@ -67,7 +73,7 @@ export interface Arm<S extends z.ZodType = z.ZodType> {
   /** Values that tuning tries, by keys of `settings`; the configuration may name others. Empty: nothing to tune. */
   readonly grid: Readonly<Record<string, readonly unknown[]>>
   /** Throws PretextError. Killed anywhere, the same task goes on (`inputs.resume` is then true). */
-  run(task: ArmTask, settings: z.output<S>): Promise<ArmResult>
+  run(task: ArmTask, settings: z.output<S>): Promise<ArmAnswer>
 }
 
 /** An arm with its settings checked against its `run`; the type of the settings is forgotten afterwards. */

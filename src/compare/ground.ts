@@ -13,6 +13,7 @@ import type { Job, JobKind, JobResult } from '../finetune/protocol.ts'
 import { runJob } from '../finetune/run-job.ts'
 import { startingModel } from '../finetune/starting-model.ts'
 import { takeLock } from '../lock.ts'
+import { hashFile } from '../models/checksums.ts'
 import { readPublicTexts } from '../texts/public-texts.ts'
 import type { CompareConfig } from './config.ts'
 import { type Split, splitClients } from './split.ts'
@@ -39,8 +40,8 @@ export interface Ground {
   /** The base config as it stands, with the epsilon of `epsilons[0]`. */
   readonly loaded: LoadedConfig
   readonly split: Split
-  /** Folder of the checkpoint that every arm starts from. */
-  readonly start: string
+  /** The checkpoint that every arm starts from. */
+  readonly start: Start
   /** What is not done yet is left out. */
   readonly doneOnly: boolean
   readonly onEvent: OnEvent
@@ -49,6 +50,12 @@ export interface Ground {
   runJob<K extends JobKind>(job: Job<K>, label: string): Promise<JobResult<K>>
   /** Sums by client over the validation clients, and where they are asked for over those that no choice sees. */
   evaluate(model: string, both: boolean): Promise<{ validation: ModelSums; evaluation: ModelSums | null }>
+}
+
+export interface Start {
+  readonly folder: string
+  /** Of what the folder holds, or of all that it is trained from. */
+  readonly sha256: string
 }
 
 /** Makes the ground and works on it; real texts lie in a private folder meanwhile. */
@@ -76,7 +83,7 @@ export async function onGround<T>(
   })
   // Others of this comparison may be training the start.
   const unlock = await takeLock(config.folder, 'ground', { waitMs: GROUND_WAIT_MS })
-  let start: string
+  let start: Start
   try {
     start = await startOf(config, { python, onEvent, signal })
   } finally {
@@ -142,11 +149,16 @@ async function evaluationFiles(folder: PrivateFolder, { chosenOn, evaluation, co
 }
 
 /** What every run depends on besides its own settings: a folder of another ground is refused. */
-export function groundHash({ split, config, loaded }: Ground): string {
-  const { start, training, sequenceTokens } = config
+export function groundHash({
+  split,
+  start,
+  config,
+  loaded,
+}: Pick<Ground, 'split' | 'start' | 'config' | 'loaded'>): string {
+  const { training, sequenceTokens } = config
   const { privacy, ...base } = loaded.config
   const { epsilon: _, ...terms } = privacy
-  return dependsHash({ data: split.sha256, start, training, sequenceTokens, base, terms })
+  return dependsHash({ data: split.sha256, start: start.sha256, training, sequenceTokens, base, terms })
 }
 
 /** The config of a run at this epsilon, as the comparison's file changes it. */
@@ -157,13 +169,20 @@ export async function baseConfig(config: CompareConfig, epsilon: number): Promis
   return loadConfig(config.basePath, { set })
 }
 
+/** Configuration, tokenizer and weights of a model folder: another checkpoint under the same name is another start. */
+async function hashModel(folder: string): Promise<string> {
+  const names = (await readdir(folder)).filter((name) => /\.(json|txt|model|safetensors|bin)$/.test(name))
+  const hashes = names.sort().map(async (name) => [name, await hashFile(join(folder, name))])
+  return dependsHash(await Promise.all(hashes))
+}
+
 interface StartTask {
   readonly python: string
   readonly onEvent: OnEvent
   readonly signal: AbortSignal | undefined
 }
 
-async function startOf(config: CompareConfig, task: StartTask): Promise<string> {
+async function startOf(config: CompareConfig, task: StartTask): Promise<Start> {
   const { start, sequenceTokens, device, threads } = config
   const { onEvent, signal, python } = task
   const folder = join(config.folder, 'start')
@@ -172,7 +191,7 @@ async function startOf(config: CompareConfig, task: StartTask): Promise<string> 
   if (start.from !== undefined) {
     const reference = /^\.{1,2}[/\\]/.test(start.from) ? config.path(start.from) : start.from
     const model = await startingModel(reference, { onEvent, signal })
-    if (model.from === 'folder') return model.model
+    if (model.from === 'folder') return { folder: model.model, sha256: await hashModel(model.model) }
     throw new PretextError(`${config.file}: expected start.from to be a model folder, got a ${model.from}`, {
       code: 'config',
       hint: '"pretext train --from MODEL --pretrain FILE --max-steps 1 --out FOLDER" makes a folder of it',
@@ -213,5 +232,5 @@ async function startOf(config: CompareConfig, task: StartTask): Promise<string> 
     type: 'note',
     message: `all arms start from one checkpoint of ${result.parameters.toLocaleString('en-US')} parameters`,
   })
-  return join(out, 'model')
+  return { folder: join(out, 'model'), sha256: dependsHash(depends) }
 }

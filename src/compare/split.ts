@@ -13,7 +13,7 @@ export interface Split {
   readonly clients: string
   readonly validation: string
   readonly counts: SplitCounts
-  /** Of both files. */
+  /** Of both files, and of the rows that figures are of. */
   readonly sha256: string
   /** The rows of `validation`, for the evaluator. */
   readonly chosenOn: readonly ReferenceRow[]
@@ -74,8 +74,10 @@ export async function splitClients(
     clients: lines('c', sides.clients, labels),
     validation: lines('v', sides.validation, labels),
   }
-  const sha256 = createHash('sha256').update(`${text.clients}\n${text.validation}`).digest('hex')
   const evaluation = referenceRows(consented, { labelled: false })
+  const sha256 = createHash('sha256')
+    .update(`${text.clients}\n${text.validation}\n${JSON.stringify(evaluation)}`)
+    .digest('hex')
   const counts: SplitCounts = {
     clients: sides.clients.length,
     texts: sides.clients.flat().length,

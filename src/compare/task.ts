@@ -28,7 +28,7 @@ export function armTask(ground: Ground, arm: Arm, of: TaskOf): ArmTask {
       resume: of.resume,
       clients: split.clients,
       validation: split.validation,
-      start: ground.start,
+      start: ground.start.folder,
       sequenceTokens: config.sequenceTokens,
       seed: of.seed,
       delta,

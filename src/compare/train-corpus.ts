@@ -2,19 +2,21 @@
 // checkpoint, and a look at the validation clients.
 import { join } from 'node:path'
 import { PretextError } from '../errors.ts'
-import type { ArmResult } from '../finetune/arm-job.ts'
+import type { ArmMeters, ArmResult } from '../finetune/arm-job.ts'
 import { seededRandom } from '../random.ts'
 import { readPublicTexts } from '../texts/public-texts.ts'
 import type { ArmTask } from './arm.ts'
 import { trainOnce } from './train-once.ts'
 import { type TrainingSettings, trainingOf } from './training.ts'
 
-export type TrainedArm = Pick<ArmResult, 'model' | 'validation' | 'measures'>
+export type TrainedArm = Pick<ArmResult, 'model' | 'meters' | 'validation' | 'measures'>
 
+/** `made`: what the corpus cost; the training is the server's, and is added to it. */
 export async function trainOnCorpus(
   task: ArmTask,
   corpus: readonly string[],
   settings: TrainingSettings,
+  made: ArmMeters,
 ): Promise<TrainedArm> {
   const { inputs, python, onEvent, signal } = task
   const added = await publicTexts(task, Math.round(corpus.length * settings.publicShare))
@@ -38,8 +40,10 @@ export async function trainOnCorpus(
     signal,
   })
   const stage = stages.at(-1)
+  const cpuSeconds = stages.reduce((sum, each) => sum + each.cpuSeconds, 0)
   return {
     model,
+    meters: { ...made, serverCpuSeconds: made.serverCpuSeconds + cpuSeconds },
     validation: await task.validate(model),
     measures: {
       corpusTexts: corpus.length,

@@ -102,6 +102,8 @@ const StageResult = z.strictObject({
   stoppedEarly: z.boolean(),
   microBatch: z.int(),
   seconds: z.number(),
+  /** Process time, held-out texts included, of all processes that worked on the stage; on a GPU the host's part. */
+  cpuSeconds: z.number().min(0),
   tokensPerSecond: z.number(),
   history: z.array(
     z.strictObject({ epoch: z.number(), trainLoss: z.number(), validationLoss: z.number().nullable() }),

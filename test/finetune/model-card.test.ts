@@ -34,6 +34,7 @@ const result: TrainResult = {
       stoppedEarly: true,
       microBatch: 64,
       seconds: 10,
+      cpuSeconds: 19,
       tokensPerSecond: 400,
       history: [],
     },

@@ -179,6 +179,22 @@ class TrainingTest(unittest.TestCase):
                     self.assertAlmostEqual(x["validationLoss"], y["validationLoss"], places=4)
             self.assertEqual(self.weights(name), self.weights("first"))
 
+    def test_process_time_is_counted_over_both_sides_of_a_stop(self):
+        for stage in self.first["stages"]:
+            self.assertGreater(stage["cpuSeconds"], 0)
+            self.assertLess(stage["cpuSeconds"], 60)
+        self.interrupt("timed", 1, 9)
+        newest = sorted((self.folder / "timed" / "checkpoints").glob("step-*"))[-1] / "state.json"
+        state = json.loads(newest.read_text("utf-8"))
+        self.assertGreater(state["stage"]["cpu"], 0)
+        # As if what came before the stop had been long.
+        state["stage"]["cpu"] = 1000.0
+        newest.write_text(json.dumps(state), "utf-8")
+        before, after = self.train("timed", resume=True)["stages"]
+        self.assertEqual(before["cpuSeconds"], state["done"][0]["cpuSeconds"])
+        self.assertGreater(after["cpuSeconds"], 1000)
+        self.assertLess(after["cpuSeconds"], 1060)
+
     def test_between_the_stages_the_kept_model_is_where_the_next_begins(self):
         self.interrupt("between", 1, 2)
         # Without the last checkpoint, the one that was written between the stages is left.

@@ -35,6 +35,7 @@ class Stage:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
     micro: int = 0
     epoch_loss: float = 0.0
     epoch_tokens: int = 0
@@ -103,6 +104,7 @@ class Learner:
 
     def run(self) -> Stage:
         stage, plan, place = self.stage, self.plan, self.place
+        self._cpu_at = time.process_time()
         stepper = Stepper(
             self.model, self._forward, place.device, stage.micro, place.any_process, place.sum_gradients, self.channel.warning
         )
@@ -168,6 +170,7 @@ class Learner:
                 raise stopped()
         if stage.best is not None:
             self.checkpoints.restore_best(self.model, self.index)
+        self._count_cpu()
         return stage
 
     def _progress(self, loss: float | None, rate: float | None, left: float | None = None) -> None:
@@ -219,7 +222,14 @@ class Learner:
             return self.stage.step % self.save_steps == 0
         return self.place.any_process(time.monotonic() - self._saved_at >= self.save_seconds)
 
+    def _count_cpu(self) -> None:
+        """Adds what all processes spent since the last count. A checkpoint holds the sum, so that a stop loses none of it."""
+        now = time.process_time()
+        self.stage.cpu += float(self.place.sum(torch.tensor(now - self._cpu_at, device=self.place.device)))
+        self._cpu_at = now
+
     def save(self) -> None:
+        self._count_cpu()
         if self.place.first:
             total = self.outer["stepsBefore"] + self.stage.step
             path = self.checkpoints.save(

@@ -192,6 +192,7 @@ def _summary(plan: dict, stage: Stage, data: Sequences, learner: Learner) -> dic
         "stoppedEarly": stage.ended,
         "microBatch": stage.micro,
         "seconds": stage.seconds,
+        "cpuSeconds": stage.cpu,
         "tokensPerSecond": stage.tokens / max(stage.seconds, 1e-9),
         "history": stage.history,
     }

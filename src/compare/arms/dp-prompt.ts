@@ -56,20 +56,20 @@ export const dpPrompt = defineArm({
     })
     const rows = (await readFile(made.corpus, 'utf8')).split('\n').filter((line) => line !== '')
     const texts = rows.map((row) => (JSON.parse(row) as { text: string }).text)
-    const trained = await trainOnCorpus(task, texts, training)
+    const trained = await trainOnCorpus(task, texts, training, {
+      rounds: 1,
+      participations: made.clients,
+      bytesDownPerClientRound: 0,
+      bytesUpPerClientRound: made.bytesUpPerClient,
+      clientCpuSecondsPerRound: made.clientCpuSeconds,
+      clientFlopsPerRound: made.clientFlops,
+      // The texts are rewritten on the devices.
+      serverCpuSeconds: 0,
+      llmTokens: made.llmTokens,
+    })
     return {
       ...trained,
       mechanisms: [],
-      meters: {
-        rounds: 1,
-        participations: made.clients,
-        bytesDownPerClientRound: 0,
-        bytesUpPerClientRound: made.bytesUpPerClient,
-        clientCpuSecondsPerRound: made.clientCpuSeconds,
-        clientFlopsPerRound: made.clientFlops,
-        serverCpuSeconds: 0,
-        llmTokens: made.llmTokens,
-      },
       measures: {
         ...trained.measures,
         epsilonPerText: made.epsilonPerText ?? 'infinite',

@@ -1,8 +1,8 @@
 // Expand-private: the language model writes new texts after private ones as its examples, without DP. The ceiling of what a
 // corpus by this model can be. Only in a simulation, and only by a model that runs in this process.
-import { readFile } from 'node:fs/promises'
 import { PretextError } from '../../errors.ts'
 import { defineArm } from '../arm.ts'
+import { gatherTexts } from '../gathered.ts'
 import { trainOnExpansion } from '../train-on-expansion.ts'
 import { CORPUS_SETTINGS, TRAINING_GRID } from '../training.ts'
 
@@ -27,10 +27,8 @@ export const expandPrivate = defineArm({
         },
       )
     }
-    return trainOnExpansion(task, settings, async () => {
-      const rows = (await readFile(task.inputs.clients, 'utf8')).split('\n').filter((line) => line !== '')
-      const texts = rows.map((row) => JSON.parse(row) as { text: string })
-      return texts.map(({ text }) => ({ text, born: 0, origin: 'private' }))
-    })
+    const { texts, meters } = await gatherTexts(task.inputs.clients)
+    const seeds = texts.map((text) => ({ text, born: 0, origin: 'private' }))
+    return trainOnExpansion(task, settings, seeds, meters)
   },
 })

@@ -28,7 +28,10 @@ export const local = defineArm({
     const result = await task.runJob<'local'>({ kind: 'local', ...task.inputs, ...settings })
     const { models } = result.measures
     if (!Array.isArray(models)) return result
-    // Where they lay is of this machine alone, and they are gone by the time that somebody reads it.
-    return { ...result, measures: { ...result.measures, models: models.map(({ folder: _, ...row }) => row) } }
+    return {
+      ...result,
+      models: models.map(({ folder }) => folder as string),
+      measures: { ...result.measures, models: models.map(({ folder: _, ...row }) => row) },
+    }
   },
 })

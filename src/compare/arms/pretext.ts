@@ -1,18 +1,14 @@
 // PrE-Text itself: private evolution of a population by noisy votes, expansion of the survivors, training on the corpus. The
 // run is the one of `pretext generate`, over the same clients as every other arm.
 import { join } from 'node:path'
-import type { Config } from '../../config/schema.ts'
 import type { OnEvent } from '../../events.ts'
-import type { ArmMechanism } from '../../finetune/arm-job.ts'
-import { boundInVotes, voteBound } from '../../histogram/bound.ts'
-import { readRelease } from '../../histogram/release.ts'
 import { readManifest } from '../../run/folder.ts'
 import { generate } from '../../run/generate.ts'
-import { voteOptions } from '../../run/local-steps.ts'
 import { readCorpus } from '../../run/read-run.ts'
 import { type ArmTask, defineArm } from '../arm.ts'
 import { clientMeters } from '../client-meters.ts'
 import { cpuSeconds, llmTokensIn } from '../meters.ts'
+import { releasedBy } from '../released.ts'
 import { trainOnCorpus } from '../train-corpus.ts'
 import { CORPUS_SETTINGS, TRAINING_GRID } from '../training.ts'
 import { dependsHash } from '../unit.ts'
@@ -29,14 +25,9 @@ export const pretext = defineArm({
     const name = `epsilon-${task.epsilon}-corpus-${task.corpus}-${dependsHash(set).slice(0, 8)}`
     const made = await task.shared(name, (folder) => evolve(task, folder, set))
     const texts = (await readCorpus(made.run)).map((row) => row.text)
-    const { model, validation, measures } = await trainOnCorpus(task, texts, training)
-    return {
-      model,
-      mechanisms: made.mechanisms,
-      meters: { ...made.meters, llmTokens: made.llmTokens, serverCpuSeconds: made.serverCpuSeconds },
-      validation,
-      measures: { ...made.measures, ...measures },
-    }
+    const { meters, llmTokens, serverCpuSeconds, measures, mechanisms } = made
+    const trained = await trainOnCorpus(task, texts, training, { ...meters, llmTokens, serverCpuSeconds })
+    return { ...trained, mechanisms, measures: { ...measures, ...trained.measures } }
   },
 })
 
@@ -62,7 +53,7 @@ async function evolve(task: ArmTask, folder: string, set: Readonly<Record<string
   const { meters, measures } = await clientMeters(task, loaded, run)
   return {
     run,
-    mechanisms: await mechanismsOf(task, loaded.config, run),
+    mechanisms: await releasedBy(run, task.clients),
     meters,
     measures,
     // Of the process that finished the corpus; what an earlier, stopped one used is not in it.
@@ -85,33 +76,4 @@ function clientStages(cpu: () => number): { onEvent: OnEvent; seconds: () => num
     },
     seconds: () => total,
   }
-}
-
-/** From the files of the releases: the noise that each says it holds, on the bound that its votes were held to. */
-async function mechanismsOf({ clients }: ArmTask, config: Config, run: string): Promise<ArmMechanism[]> {
-  const bound = boundInVotes(voteBound(voteOptions(config)))
-  const rounds = config.evolution.rounds
-  const of = async (file: string, clip: number, releases: number): Promise<ArmMechanism[]> => {
-    const release = await readRelease(join(run, file))
-    if (release === undefined) return []
-    return [
-      {
-        sigma: release.sigma / release.gridSteps,
-        clip,
-        releases,
-        cohort: clients,
-        clients,
-        sampling: 'all',
-        contributions: 'non-negative',
-        maxParticipations: releases,
-      },
-    ]
-  }
-  const all: ArmMechanism[] = []
-  // Label shares are one more release, of votes of L2 norm 1.
-  all.push(...(await of('label-shares.json', 1, 1)))
-  for (let t = 1; t <= rounds; t++) {
-    all.push(...(await of(join('rounds', String(t).padStart(4, '0'), 'release.json'), bound, 1)))
-  }
-  return all
 }

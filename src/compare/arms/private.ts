@@ -1,8 +1,7 @@
 // The ceiling of the model: trained on the private texts themselves, in one place, without DP.
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { defineArm } from '../arm.ts'
-import { NO_METERS } from '../meters.ts'
+import { gatherTexts } from '../gathered.ts'
 import { trainOnCorpus } from '../train-corpus.ts'
 import { TRAINING_GRID, TRAINING_SETTINGS } from '../training.ts'
 
@@ -16,9 +15,7 @@ export const privateTexts = defineArm({
   settings: z.strictObject({ ...TRAINING_SETTINGS }),
   grid: TRAINING_GRID,
   async run(task, settings) {
-    const rows = (await readFile(task.inputs.clients, 'utf8')).split('\n').filter((line) => line !== '')
-    const texts = rows.map((row) => (JSON.parse(row) as { text: string }).text)
-    const { model, validation, measures } = await trainOnCorpus(task, texts, settings)
-    return { model, mechanisms: [], meters: NO_METERS, validation, measures }
+    const { texts, meters } = await gatherTexts(task.inputs.clients)
+    return { ...(await trainOnCorpus(task, texts, settings, meters)), mechanisms: [] }
   },
 })
