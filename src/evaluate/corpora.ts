@@ -25,20 +25,23 @@ export interface CorporaTask extends TrainerOptions {
 export async function corpusFigures(task: CorporaTask): Promise<EvaluationColumn[]> {
   const { reference, columns, embedder, folder, labels, onEvent } = task
   const signal = task.signal === undefined ? {} : { signal: task.signal }
-  const total = columns.length + 1
+  const sets = columns.flatMap((column, i) =>
+    column.sets.map((rows, j) => ({ column: i, name: `column-${i}-${j}`, rows })),
+  )
+  const total = sets.length + 1
   const label = 'embedding real and synthetic texts'
   onEvent({ type: 'stage', stage: 'embed', label, total, unit: 'sets' })
   const texts = reference.map((row) => row.text)
   await folder.write('reference', reference, await embedder.embed(texts, signal))
   onEvent({ type: 'progress', stage: 'embed', done: 1, total })
-  for (const [i, { rows }] of columns.entries()) {
+  for (const [i, { name, rows }] of sets.entries()) {
     const indexes = labelIndexes(rows, labels)
     const lines = rows.map(({ text }, row) => ({
       text,
       ...(indexes[row] === undefined ? {} : { label: indexes[row] }),
     }))
     const own = rows.map((row) => row.text)
-    await folder.write(`column-${i}`, lines, await embedder.embed(own, signal))
+    await folder.write(name, lines, await embedder.embed(own, signal))
     onEvent({ type: 'progress', stage: 'embed', done: i + 2, total })
   }
   onEvent({ type: 'stage-end', stage: 'embed', label })
@@ -48,7 +51,10 @@ export async function corpusFigures(task: CorporaTask): Promise<EvaluationColumn
       kind: 'evaluate-corpora',
       folder: folder.path,
       dim: embedder.identity.dim,
-      columns: columns.map(({ name }, i) => ({ name, file: `column-${i}` })),
+      columns: columns.map(({ name }, i) => ({
+        name,
+        files: sets.filter(({ column }) => column === i).map((set) => set.name),
+      })),
       metrics: [...task.metrics],
       neighbours: task.neighbours,
       resamples: task.resamples,
@@ -58,7 +64,7 @@ export async function corpusFigures(task: CorporaTask): Promise<EvaluationColumn
   )
   events.end()
   return result.columns.map(({ figures, skipped }, i) => {
-    const { name, texts: all, rows } = columns[i] as ComparedColumn
-    return { name, texts: all, compared: rows.length, figures, skipped }
+    const { name, texts: all, sets: own } = columns[i] as ComparedColumn
+    return { name, texts: all, sets: own.length, compared: own[0]?.length ?? 0, figures, skipped }
   })
 }

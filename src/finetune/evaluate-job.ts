@@ -54,11 +54,12 @@ export const CORPUS_METRICS = [
 
 export const EvaluateCorporaJob = z.strictObject({
   kind: z.literal('evaluate-corpora'),
-  /** Folder with reference.jsonl, reference.f32, and the same two files of each column. */
+  /** Folder with reference.jsonl, reference.f32, and the same two files of each set of a column. */
   folder: z.string(),
   /** Dimensions of the embeddings. */
   dim: count,
-  columns: z.array(z.strictObject({ name: z.string(), file: z.string() })).min(1),
+  /** Sets of one column are of one size: corpora of several seeds. */
+  columns: z.array(z.strictObject({ name: z.string(), files: z.array(z.string()).min(1) })).min(1),
   metrics: z.array(z.enum(CORPUS_METRICS)).min(1),
   /** k of precision and recall. */
   neighbours: count.default(3),

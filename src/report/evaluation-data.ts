@@ -14,8 +14,10 @@ export type ColumnName = 'initial' | 'expand-only' | 'corpus' | 'private'
 
 export interface EvaluationColumn {
   readonly name: ColumnName
-  /** Texts that there are, and how many of them were compared: the same number in every column. */
+  /** Texts that there are, and how many of each set were compared: the same number in every column. */
   readonly texts: number
+  /** Corpora of this column, one for each seed; reports did not always have it, and then it was one. */
+  readonly sets?: number
   readonly compared: number
   readonly figures: Readonly<Record<string, Figure>>
   /** Why a metric has no figure here. */

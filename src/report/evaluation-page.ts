@@ -23,9 +23,9 @@ interface Row {
 
 export function renderEvaluation(report: EvaluationReport): string {
   const title = `${report.simulation ? 'SIMULATION: ' : ''}${report.name} – pretext evaluation`
-  const columns = report.columns.map(({ name, compared, figures, skipped }) => ({
+  const columns = report.columns.map(({ name, sets = 1, compared, figures, skipped }) => ({
     name: COLUMN_TITLES[name] ?? name,
-    texts: counted(compared, 'text'),
+    texts: sets === 1 ? counted(compared, 'text') : `${count(sets)} × ${counted(compared, 'text')}`,
     figures,
     skipped,
   }))
@@ -126,7 +126,7 @@ function howSection(report: EvaluationReport): Markup {
     ['Embedder', `${embedder.model}, ${embedder.dim} dimensions`],
     [
       'Intervals',
-      `at most ${count(report.resamples)} draws over clients, and over models where there are several`,
+      `at most ${count(report.resamples)} draws over clients, and over models and corpora where there are several`,
     ],
     ['k of precision and recall', String(report.neighbours)],
     ['Sequences', `${report.sequenceTokens} tokens`],

@@ -32,6 +32,8 @@ const CLASSIFIER = ['classifier-accuracy', 'classifier-f1']
 export interface EvaluateOptions {
   /** Folder of a finished run, or a corpus file. */
   readonly corpus: string
+  /** Runs of the same data set, epsilon and delta with other seeds: the figures are means over all, and so are their intervals. */
+  readonly also?: readonly string[]
   /** Config with the real texts; for a run the one that it was made with. */
   readonly config?: string
   readonly set?: readonly string[]
@@ -121,7 +123,7 @@ async function work(options: EvaluateOptions): Promise<Evaluated> {
         })
         if (metrics.length === 0) return
         const equal = equalColumns(columns, sample, random)
-        warnSmall(equal[0]?.rows.length ?? 0, onEvent)
+        warnSmall(equal[0]?.sets[0]?.length ?? 0, onEvent)
         columnFigures = await corpusFigures({
           ...trainer,
           reference: compared,
@@ -238,11 +240,11 @@ async function columnsOf(
   const columns = [...made]
   const file = await makeExpandOnly(options, out, onEvent)
   const corpus = columns.findIndex((column) => column.name === 'corpus')
-  if (file !== undefined) columns.splice(corpus, 0, { name: 'expand-only', rows: file })
+  if (file !== undefined) columns.splice(corpus, 0, { name: 'expand-only', sets: [file] })
   // Simulation texts are the reference itself under --texts simulation: then there is no ceiling to show.
   if (clients?.kind === 'simulation' && options.texts !== 'simulation') {
     const rows = referenceRows(clients, { labelled: false }).map(({ text }) => ({ text }))
-    columns.push({ name: 'private', rows })
+    columns.push({ name: 'private', sets: [rows] })
   }
   return columns
 }

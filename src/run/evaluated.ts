@@ -8,6 +8,7 @@ import { readPopulation } from '../evolution/population.ts'
 import type { CorpusRow } from '../generate/writers/row.ts'
 import { changedCorpus } from '../report/corpus-hashes.ts'
 import type { RunReport } from '../report/data.ts'
+import { epsilonText } from '../report/figures.ts'
 import { formatOfPath, placeOf, textRows } from '../texts/source.ts'
 import { readManifest } from './folder.ts'
 import { readCorpus, readRunConfig, readRunReport } from './read-run.ts'
@@ -23,11 +24,14 @@ export interface EvaluatedCorpus {
 
 export interface EvaluatedOptions {
   readonly corpus: string
+  /** Other runs of the same data set, epsilon and delta, with other seeds: their corpora and this one are one thing. */
+  readonly also?: readonly string[]
   readonly config?: string
   readonly set?: readonly string[]
 }
 
-export async function readEvaluated({ corpus, config, set }: EvaluatedOptions): Promise<EvaluatedCorpus> {
+export async function readEvaluated(options: EvaluatedOptions): Promise<EvaluatedCorpus> {
+  const { corpus, also = [], config, set } = options
   const found = await stat(corpus).catch(() => undefined)
   if (found === undefined) {
     throw new PretextError(`${corpus}: expected a finished run or a corpus file, got nothing there`, {
@@ -37,23 +41,22 @@ export async function readEvaluated({ corpus, config, set }: EvaluatedOptions): 
   }
   const given = config === undefined ? undefined : await loadConfig(config, set === undefined ? {} : { set })
   if (found.isDirectory()) {
-    const run = await readRunReport(corpus)
-    const file = join(corpus, 'synthetic.jsonl')
-    const changed = await changedCorpus(run, file)
-    if (changed !== undefined) {
-      throw new PretextError(changed, {
-        code: 'data',
-        hint: `put the file of the run back, or evaluate what it is now as a file: pretext evaluate ${file} --config FILE`,
-      })
-    }
-    const first = await readPopulation(join(corpus, 'rounds', '0001', 'population.jsonl'))
-    const initial: TextColumn[] = first === undefined ? [] : [{ name: 'initial', rows: first }]
+    const runs = await Promise.all([corpus, ...also].map(readRun))
+    checkAlike(runs)
+    const initial = runs.flatMap(({ initial: rows }) => (rows === undefined ? [] : [rows]))
+    const columns: TextColumn[] = [{ name: 'corpus', sets: runs.map(({ rows }) => rows) }]
     return {
       loaded: given ?? (await configOfRun(corpus, set)),
-      run,
-      columns: [...initial, { name: 'corpus', rows: await readCorpus(corpus) }],
+      run: runs[0]?.report,
+      columns: initial.length === 0 ? columns : [{ name: 'initial', sets: initial }, ...columns],
       out: join(corpus, 'evaluation'),
     }
+  }
+  if (also.length > 0) {
+    throw new PretextError(`expected the folder of a run beside --also, got the file ${corpus}`, {
+      code: 'usage',
+      hint: 'only runs say at which epsilon a corpus was made, so that corpora of one epsilon are put together',
+    })
   }
   if (given === undefined) {
     throw new PretextError(`expected --config FILE with the real texts, as ${corpus} is no folder of a run`, {
@@ -65,8 +68,50 @@ export async function readEvaluated({ corpus, config, set }: EvaluatedOptions): 
   return {
     loaded: given,
     run: undefined,
-    columns: [{ name: 'corpus', rows }],
+    columns: [{ name: 'corpus', sets: [rows] }],
     out: join(dirname(corpus), 'evaluation'),
+  }
+}
+
+interface ReadRun {
+  readonly folder: string
+  readonly report: RunReport
+  readonly rows: readonly CorpusRow[]
+  readonly initial: readonly CorpusRow[] | undefined
+}
+
+async function readRun(folder: string): Promise<ReadRun> {
+  const report = await readRunReport(folder)
+  const file = join(folder, 'synthetic.jsonl')
+  const changed = await changedCorpus(report, file)
+  if (changed !== undefined) {
+    throw new PretextError(changed, {
+      code: 'data',
+      hint: `put the file of the run back, or evaluate what it is now as a file: pretext evaluate ${file} --config FILE`,
+    })
+  }
+  const initial = await readPopulation(join(folder, 'rounds', '0001', 'population.jsonl'))
+  return { folder, report, rows: await readCorpus(folder), initial }
+}
+
+/** Seeds may differ, and what they draw; a mean over two epsilons would be a figure of neither. */
+function checkAlike(runs: readonly ReadRun[]): void {
+  const told = ({ report: { run, privacy } }: ReadRun) =>
+    `data set ${run.dataset}, epsilon ${epsilonText(privacy.epsilon)}, delta ${privacy.delta}, ${privacy.adjacency}`
+  const [first, ...others] = runs as [ReadRun, ...ReadRun[]]
+  const seen = new Set([first.report.run.id])
+  for (const other of others) {
+    const { folder, report } = other
+    if (told(other) !== told(first)) {
+      throw new PretextError(
+        `${folder}: expected a run like ${first.folder} (${told(first)}), got one with ${told(other)}`,
+        { code: 'usage', hint: 'evaluate it by itself' },
+      )
+    }
+    if (seen.has(report.run.id)) {
+      throw new PretextError(`${folder}: expected another run, got ${report.run.id} twice`, { code: 'usage' })
+    }
+    seen.add(report.run.id)
   }
 }
 

@@ -55,7 +55,7 @@ async function evaluate(
       kind: 'evaluate-corpora',
       folder,
       dim: golden.dim,
-      columns: sets.map((_, i) => ({ name: 'corpus', file: `set-${i}` })),
+      columns: sets.map((_, i) => ({ name: 'corpus', files: [`set-${i}`] })),
       metrics: [...metrics],
       resamples: 50,
     },

@@ -105,6 +105,47 @@ describe('an evaluation of a simulation', () => {
   })
 })
 
+describe('an evaluation of several runs', () => {
+  it('has one column for corpora of one epsilon, and refuses others', async () => {
+    const space = await run((config) => {
+      config.data.simulation = true
+    })
+    const another = async (name: string, ...set: string[]) => {
+      const out = join(space.folder, name)
+      await generate(await loadConfig(space.config, { set }), { out })
+      return out
+    }
+    const second = await another('second', 'seed=7')
+    const { report } = await evaluate({
+      corpus: space.out,
+      also: [second],
+      metrics: ['diversity'],
+      resamples: 20,
+    })
+    const alone = await evaluate({ corpus: second, metrics: ['diversity'], resamples: 20 })
+    const texts = (await readRunReport(space.out)).corpus.texts + (await readRunReport(second)).corpus.texts
+    const corpus = report.columns.find(({ name }) => name === 'corpus')
+    expect(corpus).toMatchObject({ sets: 2, texts })
+    expect(report.columns.map(({ name, sets }) => [name, sets])).toEqual([
+      ['initial', 2],
+      ['corpus', 2],
+      ['private', 1],
+    ])
+    expect(corpus?.figures['distinct-1']?.value).toBeGreaterThan(0)
+    expect(alone.report.columns.find(({ name }) => name === 'corpus')).toMatchObject({ sets: 1 })
+    const of = (...also: string[]) => message(evaluate({ corpus: space.out, also }))
+    expect(await of(space.out)).toMatch(/expected another run, got .* twice/)
+    const louder = await another('louder', 'privacy.epsilon=50')
+    expect(await of(louder)).toMatch(
+      /louder: expected a run like .* \(data set .*, epsilon .*\), got one with .* epsilon 50,/,
+    )
+    const file = join(space.out, 'synthetic.jsonl')
+    expect(await message(evaluate({ corpus: file, config: space.config, also: [second] }))).toBe(
+      `expected the folder of a run beside --also, got the file ${file}`,
+    )
+  })
+})
+
 describe('what may not be evaluated on', () => {
   let space: Workspace
   const of = (change: Partial<EvaluateOptions> = {}) => message(evaluate({ corpus: space.out, ...change }))
@@ -133,7 +174,7 @@ describe('what may not be evaluated on', () => {
       const bytes = readFileSync(join(space.out, name))
       expect(corpus.sha256?.[name]).toBe(createHash('sha256').update(bytes).digest('hex'))
     }
-    expect((await readEvaluated({ corpus: space.out })).columns.at(-1)?.rows).toHaveLength(corpus.texts)
+    expect((await readEvaluated({ corpus: space.out })).columns.at(-1)?.sets[0]).toHaveLength(corpus.texts)
     const changed = join(space.folder, 'changed-run')
     await cp(space.out, changed, { recursive: true })
     const file = join(changed, 'synthetic.jsonl')

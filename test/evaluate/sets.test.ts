@@ -22,12 +22,16 @@ describe('columns', () => {
         const names = ['initial', 'expand-only', 'corpus', 'private'] as const
         const columns = sizes.map((size, i) => ({
           name: names[i] as (typeof names)[number],
-          rows: rows(size),
+          // Of two seeds, one of which has more.
+          sets: [rows(size), rows(size + 3)],
         }))
         const equal = equalColumns(columns, 40, seededRandom(1))
         for (const [i, column] of equal.entries()) {
-          expect(column.texts).toBe(sizes[i])
-          expect(new Set(column.rows.map((row) => row.text)).size).toBe(Math.min(40, ...sizes))
+          expect(column.texts).toBe(2 * (sizes[i] as number) + 3)
+          for (const set of column.sets) {
+            expect(set).toHaveLength(Math.min(40, ...sizes))
+            expect(new Set(set.map((row) => row.text)).size).toBe(set.length)
+          }
         }
         expect(equalColumns(columns, 40, seededRandom(1))).toEqual(equal)
       }),
@@ -35,7 +39,7 @@ describe('columns', () => {
   })
 
   it('an empty one is refused by name', () => {
-    const empty = () => equalColumns([{ name: 'corpus', rows: [] }], 10, seededRandom(1))
+    const empty = () => equalColumns([{ name: 'corpus', sets: [[]] }], 10, seededRandom(1))
     expect(empty).toThrow(
       expect.objectContaining({
         code: 'data',

@@ -1,4 +1,4 @@
-# The job "evaluate-corpora": sets of synthetic texts (columns) against a reference of real ones. Texts and embeddings come
+# The job "evaluate-corpora": synthetic texts (columns, each of one set or of several that are one thing) against a reference of real ones. Texts and embeddings come
 # in a private folder that whoever wrote the job removes; only figures go back.
 import json
 import warnings
@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from . import evaluate_fidelity as fidelity
 from . import evaluate_words as vocabulary
 from .channel import Channel
-from .evaluate_intervals import bootstrap, half_samples
+from .evaluate_intervals import Drawn, bootstrap, half_samples, interval
 from .failure import Failure
 from .stop import stop_wanted, stopped
 
@@ -18,6 +18,8 @@ from .stop import stop_wanted, stopped
 MAUVE_RESAMPLES = 12
 # Half-samples recompute a covariance or an ordering each.
 HALVES = 100
+# They lie between 0 and 1, and so do their intervals.
+SHARES = {"precision", "recall", "mauve", "distinct-1", "distinct-2"}
 
 
 class TextSet:
@@ -48,58 +50,71 @@ def _figures(job: dict, channel: Channel) -> dict:
     wanted = job["metrics"]
     columns = []
     for number, column in enumerate(job["columns"]):
-        work = _Column(job, reference, clients, TextSet(folder, column["file"], job["dim"]))
+        sets = [_Set(job, reference, clients, TextSet(folder, file, job["dim"])) for file in column["files"]]
         figures, skipped = {}, {}
         for done, metric in enumerate(wanted):
             if stop_wanted():
                 raise stopped()
             channel.progress("figures", number * len(wanted) + done, len(job["columns"]) * len(wanted), "figures")
             try:
-                outcome = work.measure(metric)
+                outcome = _outcome(metric, sets, job["seed"])
             except ModuleNotFoundError as error:
                 outcome = f"the Python that runs the evaluation has no package {error.name}"
             if isinstance(outcome, str):
                 skipped[metric] = outcome
             else:
                 figures[metric] = outcome
-        columns.append({"name": column["name"], "texts": len(work.own.texts), "figures": figures, "skipped": skipped})
+        columns.append({"name": column["name"], "texts": len(sets[0].own.texts), "figures": figures, "skipped": skipped})
     channel.progress("figures", len(job["columns"]) * len(wanted), len(job["columns"]) * len(wanted), "figures")
     return {"referenceTexts": len(clients), "referenceClients": len(set(clients)), "columns": columns}
 
 
-class _Column:
+def _outcome(metric: str, sets: list["_Set"], seed: int) -> dict | str:
+    """The figure over all sets with its interval, or why there is none."""
+    measured = [one.measure(metric) for one in sets]
+    reasons = [one for one in measured if isinstance(one, str)]
+    if reasons:
+        return reasons[0]
+    value, low, high = interval(measured, seed)
+    if metric in SHARES:
+        low, high = max(0.0, low), min(1.0, high)
+    figure = {"value": value, "low": low, "high": high}
+    return {**figure, "texts": min(vocabulary.SELF_BLEU_TEXTS, len(sets[0].own.texts))} if metric == "self-bleu" else figure
+
+
+class _Set:
     def __init__(self, job: dict, reference: TextSet, clients: list[int], own: TextSet):
         self.job, self.reference, self.clients, self.own = job, reference, clients, own
         self._manifolds: fidelity.Manifolds | None = None
 
-    def measure(self, metric: str) -> dict | str:
-        """The figure with its interval, or why there is none."""
+    def measure(self, metric: str) -> Drawn | str:
+        """The statistic with its draws, or why there is none."""
         return getattr(self, "_" + metric.replace("-", "_"))()
 
-    def _by_clients(self, statistic, resamples: int = HALVES) -> dict:
+    def _by_clients(self, statistic, resamples: int = HALVES) -> Drawn:
         resamples = min(resamples, self.job["resamples"])
-        return _figure(*half_samples(self.clients, statistic, resamples, self.job["seed"]))
+        return half_samples(self.clients, statistic, resamples, self.job["seed"])
 
-    def _by_texts(self, statistic) -> dict:
+    def _by_texts(self, statistic) -> Drawn:
         texts = range(len(self.own.texts))
-        return _figure(*half_samples(texts, statistic, min(HALVES, self.job["resamples"]), self.job["seed"]))
+        return half_samples(texts, statistic, min(HALVES, self.job["resamples"]), self.job["seed"])
 
     def _few(self, least: int) -> str | None:
         smaller = min(len(self.own.texts), len(self.clients))
         return None if smaller >= least else f"needs at least {least} texts on both sides, got {smaller}"
 
-    def _nearest_distance(self) -> dict:
+    def _nearest_distance(self) -> Drawn:
         reference, own = _unit(self.reference.features), _unit(self.own.features)
         nearest = 1 - (reference @ own.T).max(axis=1)
         return self._mean(nearest)
 
-    def _mean(self, values: np.ndarray) -> dict:
+    def _mean(self, values: np.ndarray) -> Drawn:
         def mean(weights: np.ndarray) -> float:
             return float(weights @ values / weights.sum())
 
-        return _figure(*bootstrap(self.clients, mean, self.job["resamples"], self.job["seed"]))
+        return bootstrap(self.clients, mean, self.job["resamples"], self.job["seed"])
 
-    def _fid(self) -> dict | str:
+    def _fid(self) -> Drawn | str:
         if reason := self._few(4):
             return reason
         first = fidelity.moments(self.own.features)
@@ -115,30 +130,29 @@ class _Column:
             )
         return self._manifolds
 
-    def _precision(self) -> dict | str:
-        return self._few(2 * self.job["neighbours"] + 2) or _share(self._by_clients(self._manifold().precision))
+    def _precision(self) -> Drawn | str:
+        return self._few(2 * self.job["neighbours"] + 2) or self._by_clients(self._manifold().precision)
 
-    def _recall(self) -> dict | str:
-        return self._few(2 * self.job["neighbours"] + 2) or _share(self._by_clients(self._manifold().recall))
+    def _recall(self) -> Drawn | str:
+        return self._few(2 * self.job["neighbours"] + 2) or self._by_clients(self._manifold().recall)
 
-    def _mauve(self) -> dict | str:
+    def _mauve(self) -> Drawn | str:
         if reason := self._few(40):
             return reason
         buckets = fidelity.mauve_buckets(len(self.clients), len(self.own.texts))
-        figure = self._by_clients(
+        return self._by_clients(
             lambda rows: fidelity.mauve(
                 self.reference.features[rows], self.own.features, min(buckets, len(rows)), self.job["seed"]
             ),
             MAUVE_RESAMPLES,
         )
-        return _share(figure)
 
-    def _length_distance(self) -> dict:
+    def _length_distance(self) -> Drawn:
         return self._by_clients(
             lambda rows: vocabulary.length_distance(self.reference.lengths[rows], self.own.lengths)
         )
 
-    def _vocabulary_divergence(self) -> dict:
+    def _vocabulary_divergence(self) -> Drawn:
         own = vocabulary.counted(self.own.words)
         return self._by_clients(
             lambda rows: vocabulary.vocabulary_divergence(
@@ -147,13 +161,13 @@ class _Column:
             40,
         )
 
-    def _distinct_1(self) -> dict:
-        return _share(self._by_texts(lambda rows: vocabulary.distinct([self.own.words[row] for row in rows], 1)))
+    def _distinct_1(self) -> Drawn:
+        return self._by_texts(lambda rows: vocabulary.distinct([self.own.words[row] for row in rows], 1))
 
-    def _distinct_2(self) -> dict:
-        return _share(self._by_texts(lambda rows: vocabulary.distinct([self.own.words[row] for row in rows], 2)))
+    def _distinct_2(self) -> Drawn:
+        return self._by_texts(lambda rows: vocabulary.distinct([self.own.words[row] for row in rows], 2))
 
-    def _self_bleu(self) -> dict | str:
+    def _self_bleu(self) -> Drawn | str:
         texts = self.own.texts
         if len(texts) < 2:
             return "needs at least 2 texts, got 1"
@@ -164,8 +178,7 @@ class _Column:
         def mean(weights: np.ndarray) -> float:
             return float(weights @ scores / weights.sum())
 
-        figure = _figure(*bootstrap(range(len(scores)), mean, self.job["resamples"], self.job["seed"]))
-        return {**figure, "texts": len(scores)}
+        return bootstrap(range(len(scores)), mean, self.job["resamples"], self.job["seed"])
 
     def _classified(self) -> tuple[np.ndarray, np.ndarray] | str:
         """(true, predicted) label of each reference text: trained on this column, tested on the reference."""
@@ -184,11 +197,11 @@ class _Column:
             self._predicted = model.predict(self.reference.features)
         return np.asarray(self.reference.labels), self._predicted
 
-    def _classifier_accuracy(self) -> dict | str:
+    def _classifier_accuracy(self) -> Drawn | str:
         found = self._classified()
         return found if isinstance(found, str) else self._mean((found[0] == found[1]).astype(float))
 
-    def _classifier_f1(self) -> dict | str:
+    def _classifier_f1(self) -> Drawn | str:
         from sklearn.metrics import f1_score
 
         found = self._classified()
@@ -202,16 +215,7 @@ class _Column:
             score = f1_score(true, predicted, labels=labels, average="macro", sample_weight=weights, zero_division=0)
             return float(score)
 
-        return _figure(*bootstrap(self.clients, f1, self.job["resamples"], self.job["seed"]))
-
-
-def _figure(value: float, low: float, high: float) -> dict:
-    return {"value": value, "low": low, "high": high}
-
-
-def _share(figure: dict) -> dict:
-    """A share lies between 0 and 1, and so does its interval."""
-    return {**figure, "low": max(0.0, figure["low"]), "high": min(1.0, figure["high"])}
+        return bootstrap(self.clients, f1, self.job["resamples"], self.job["seed"])
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -21,6 +21,14 @@ export const evaluateCommand = defineCommand({
         requiresArg: true,
         describe: 'Model trained on it: FOLDER, or NAME=FOLDER; again for more seeds or other corpora',
       })
+      .option('also', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        requiresArg: true,
+        describe:
+          'Folder of a run of the same settings with another seed: means and intervals are over all of them',
+      })
       .option('texts', {
         choices: ['consented', 'simulation'] as const,
         default: 'consented' as const,
@@ -91,6 +99,7 @@ export const evaluateCommand = defineCommand({
         resamples: args.resamples,
         seed: args.seed,
         models: args.model ?? [],
+        also: args.also ?? [],
         ...(args.config === undefined ? {} : { config: args.config }),
         ...(args.set === undefined ? {} : { set: args.set }),
         ...(args.metrics === undefined ? {} : { metrics: args.metrics }),
@@ -143,11 +152,14 @@ function corpusFigures(report: EvaluationReport): Record<string, number> {
 
 function sizes({ reference, columns, models, simulation }: EvaluationReport): string {
   const compared = columns[0]?.compared
+  const sets = Math.max(1, ...columns.map((column) => column.sets ?? 1))
   const lines = [
     `95% intervals over ${reference.clients} ${reference.kind} clients with ${reference.texts} texts`,
     ...(compared === undefined
       ? []
-      : [`each column cut to ${compared} texts, against ${reference.comparedTexts} real ones`]),
+      : [
+          `each ${sets > 1 ? `of ${sets} corpora` : 'column'} cut to ${compared} texts, against ${reference.comparedTexts} real ones`,
+        ]),
     ...models.map(
       ({ name, models: folders, tokens }) =>
         `${name}: ${folders.length} ${folders.length === 1 ? 'model' : 'models'}, ${tokens} tokens told`,
