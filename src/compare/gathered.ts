@@ -18,7 +18,9 @@ export async function gatherTexts(file: string): Promise<Gathered> {
     if (line === '') continue
     const { client, text } = JSON.parse(line) as { client: string; text: string }
     texts.push(text)
-    messages.set(client, [...(messages.get(client) ?? []), JSON.stringify(text)])
+    const own = messages.get(client) ?? []
+    own.push(JSON.stringify(text))
+    messages.set(client, own)
   }
   let bytes = 0
   for (const own of messages.values()) bytes += Buffer.byteLength(`[${own.join(', ')}]`)

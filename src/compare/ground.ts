@@ -171,7 +171,9 @@ export async function baseConfig(config: CompareConfig, epsilon: number): Promis
 
 /** Configuration, tokenizer and weights of a model folder: another checkpoint under the same name is another start. */
 async function hashModel(folder: string): Promise<string> {
-  const names = (await readdir(folder)).filter((name) => /\.(json|txt|model|safetensors|bin)$/.test(name))
+  const names = (await readdir(folder)).filter((name) =>
+    /^(config|tokenizer|tokenizer_config|vocab)\.json$|\.(model|safetensors|bin)$/.test(name),
+  )
   const hashes = names.sort().map(async (name) => [name, await hashFile(join(folder, name))])
   return dependsHash(await Promise.all(hashes))
 }

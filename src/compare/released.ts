@@ -24,7 +24,7 @@ export async function releasedBy(run: string, clients: number): Promise<ArmMecha
   const cited = new Set<string>()
   const mechanisms: ArmMechanism[] = []
   // Those that are there, whatever number of rounds was planned.
-  const rounds = (await readdir(join(run, 'rounds'))).sort()
+  const rounds = (await readdir(join(run, 'rounds'))).filter((name) => /^\d+$/.test(name)).sort()
   for (const name of [LABEL_SHARES, ...rounds.map((round) => join('rounds', round, 'release.json'))]) {
     const file = join(run, name)
     const release = await readRelease(file)

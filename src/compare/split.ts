@@ -94,10 +94,13 @@ export async function splitClients(
   const before = await readIfThere(record)
   const now = `${JSON.stringify({ format: 'pretext-split', version: 1, share, sha256, ...counts }, null, 2)}\n`
   if (before !== undefined && before !== now) {
-    throw new PretextError(`${record}: this comparison was begun with other clients than there are now`, {
-      code: 'config',
-      hint: 'choose another output.folder, or put the old data and validationShare back',
-    })
+    throw new PretextError(
+      `${record}: this comparison was begun with other clients, validation clients or evaluation texts than there are now`,
+      {
+        code: 'config',
+        hint: 'choose another output.folder, or put the old data and validationShare back',
+      },
+    )
   }
   if (before === undefined) {
     for (const side of ['clients', 'validation'] as const) await writeDurable(files[side], text[side])

@@ -57,6 +57,8 @@ export const FederatedJob = z.strictObject({
   sampling: z.enum(['all', 'poisson', 'fixed', 'cycle']).default('all'),
   /** Clients of one round; null: all. */
   cohort: count.nullable().default(null),
+  /** Of a cycle, in rounds; null: clients / cohort, rounded. What one client more or less must not change. */
+  period: count.nullable().default(null),
   client: z
     .strictObject({
       learningRate: positive.default(0.1),

@@ -151,7 +151,7 @@ describe('a part that was done', () => {
     const text = await readFile(consented, 'utf8')
     await writeFile(consented, text.replace('The ', 'Any '))
     await expect(runs(at, 1, scripted([]))).rejects.toThrow(
-      'this comparison was begun with other clients than there are now',
+      'this comparison was begun with other clients, validation clients or evaluation texts than there are now',
     )
   })
 })

@@ -206,7 +206,7 @@ describe('the split of the clients', () => {
     const first = await splitClients(loaded, join(folder, 'data'), 0.25)
     expect((await splitClients(loaded, join(folder, 'data'), 0.25)).sha256).toBe(first.sha256)
     await expect(splitClients(loaded, join(folder, 'data'), 0.4)).rejects.toThrow(
-      'this comparison was begun with other clients than there are now',
+      'this comparison was begun with other clients, validation clients or evaluation texts than there are now',
     )
   })
 

@@ -105,6 +105,18 @@ describe('dp-ftrl', () => {
   )
 })
 
+it('dp-ftrl has its period whatever the number of clients, and no noise to correlate without a bound', async () => {
+  for (const period of [4, 7, 300]) {
+    const job = await askedOf<Federated & { period: number; noise: string }>(dpFtrl, 3, { period })
+    expect(job.period).toBe(period)
+  }
+  expect(await askedOf(dpFtrl, Number.POSITIVE_INFINITY, { clip: null })).toMatchObject({
+    clip: { kind: 'none' },
+    noise: 'independent',
+    noiseMultiplier: 0,
+  })
+})
+
 describe('central-dp', () => {
   it.each(['add-remove', 'substitution'] as const)('spends what was asked under %s', async (adjacency) => {
     const job = await askedOf<{ noiseMultiplier: number; clip: number; steps: number; batch: number | null }>(

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from pretext_trainer import stop
-from pretext_trainer.arm import noise_seed
+from pretext_trainer.arm import noise_seeds
 from pretext_trainer.channel import Channel
 from pretext_trainer.dr_encoder import job as dr_encoder
 from pretext_trainer.dr_encoder.clients import Client, cohort, rows_of, train_locally
@@ -373,7 +373,7 @@ class RunTest(unittest.TestCase):
         job = self.job("plain", codec="identity")
         fed = Federation(job, CPU)
         asked = self.job("identity", codec="identity", noiseMultiplier=0.3, sampling="poisson", rate=0.5, noise="post_encode")
-        generator = torch.Generator().manual_seed(noise_seed(asked, "rounds"))
+        generator = torch.Generator().manual_seed(noise_seeds(asked)("rounds"))
         clients = dr_encoder.read_clients(job["clients"], fed.tokenizer, 32, 8, job["seed"])
         for round_ in range(3):
             total = torch.zeros_like(fed.state)

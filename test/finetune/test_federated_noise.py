@@ -228,6 +228,13 @@ class DrawTest(unittest.TestCase):
         self.assertLess(abs(np.var(sizes) / 7.5 - 1), 0.2)
         self.assertLess(abs(together / 2000 - 1 / 16), 6 * math.sqrt(15 / 256 / 2000))
 
+    def test_with_one_client_more_all_others_keep_their_rounds(self):
+        for clients, period in ((149, 20), (23, 4)):
+            few, more = (Schedule("cycle", n, max(1, round(n / period)), 40, 5, period) for n in (clients, clients + 1))
+            self.assertEqual((few.period, more.period), (period, period))
+            for t in range(40):
+                self.assertEqual(few.draw(t).tolist(), [c for c in more.draw(t).tolist() if c < clients])
+
     def test_a_cohort_larger_than_all_is_refused(self):
         with self.assertRaisesRegex(Failure, "expected a cohort of 1 to 4 clients, got 5"):
             Schedule("poisson", 4, 5, 1, 0)

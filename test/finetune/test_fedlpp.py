@@ -17,7 +17,7 @@ from pfl.context import CentralContext
 from pfl.hyperparam import NNTrainHyperParams
 from pfl.model.pytorch import PyTorchModel
 from pfl.stats import MappedVectorStatistics
-from pretext_trainer.arm import noise_seed
+from pretext_trainer.arm import noise_seeds
 from pretext_trainer.failure import Failure
 from pretext_trainer.fedlpp import rounds
 from pretext_trainer.fedlpp.adapter import distance, load, trained, with_adapter
@@ -203,9 +203,17 @@ class Rounds(unittest.TestCase):
         self.assertEqual(seen, [True] * 5)
 
     def test_each_setting_draws_noise_of_its_own(self):
-        seeds = [noise_seed({**JOB, "localRate": r}, b, i) for r in (0.1, 0.2) for b in (2, 4) for i in range(3)]
+        seeds = [noise_seeds({**JOB, "localRate": r})(b, i) for r in (0.1, 0.2) for b in (2, 4) for i in range(3)]
         self.assertEqual(len(set(seeds)), 12)
-        self.assertEqual(noise_seed({**JOB, "threads": 1}, 2, 0), noise_seed({**JOB, "threads": 2, "out": "x"}, 2, 0))
+        self.assertEqual(noise_seeds({**JOB, "threads": 1})(2, 0), noise_seeds({**JOB, "threads": 2, "out": "x"})(2, 0))
+        # One client more or less is another training, wherever its file lies.
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder) / name for name in ("a", "b", "c")]
+            for path, text in zip(paths, ("one client", "one client", "one client less"), strict=True):
+                path.write_text(text, "utf-8")
+            a, b, c = (noise_seeds({**JOB, "clients": str(path)})(2, 0) for path in paths)
+        self.assertEqual(a, b)
+        self.assertNotEqual(a, c)
 
 
 class Privacy(unittest.TestCase):

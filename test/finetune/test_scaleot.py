@@ -310,10 +310,9 @@ class TuningTest(unittest.TestCase):
             "noise_multiplier": 0.0,
             "clip": self.BOUND,
             "seed": 4,
-            "noise_seed": 9,
             "device": torch.device("cpu"),
         }
-        return Tuner(model, clients, [], Tuning(**{**asked, **change}), Meters())
+        return Tuner(model, clients, [], Tuning(**{**asked, **change}), 9, Meters())
 
     def moved(self, tuner: Tuner) -> torch.Tensor:
         before = tuner.state.clone()

@@ -40,7 +40,8 @@ def run(job: dict, channel: Channel) -> dict:
     place.wait()
     start = _start(job, place, checkpoints.folder / "tokenizer", channel)
     model = _with_lora(start, job, place) if job["lora"] is not None else start.model.to(place.device)
-    done: list[dict] = [] if found is None else found[1]["done"]
+    # Stages of checkpoints that were made before it was counted.
+    done: list[dict] = [] if found is None else [{"cpuSeconds": 0.0, **stage} for stage in found[1]["done"]]
     for index, plan in enumerate(job["stages"]):
         if index < len(done):
             continue

@@ -127,8 +127,10 @@ export const dpFtrl: Arm = defineArm({
       ...jobOf(task, settings),
       sampling: 'cycle',
       cohort: Math.max(1, Math.round(task.clients / period)),
+      period,
       clip: boundOf(task, clip, false),
-      noise,
+      // Without a bound there is nothing that noise could be correlated for.
+      noise: clip === null ? 'independent' : noise,
       noiseMultiplier,
     })
   },

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ..arm import noise_seed
+from ..arm import noise_seeds
 from ..channel import Channel
 from ..check import versions
 from ..checkpoints import write_aside
@@ -112,7 +112,7 @@ def _uplink(sim: Simulation, codec: Codec, prior: Prior | None, bound: float | N
     job = sim.job
     if job["noise"] == "post_encode" and bound is not None and codec.latent > 0:
         bound = job["latentClip"] or _latent_bound(sim, codec, prior, bound)
-    noise = Noise(job["noiseMultiplier"] * (bound or 0.0), noise_seed(job, "rounds"))
+    noise = Noise(job["noiseMultiplier"] * (bound or 0.0), noise_seeds(job)("rounds"))
     return Uplink(
         codec, Clip(bound), noise, order=job["noise"], by=job["noiseBy"], decode=job["decode"], expected=sim.expected
     )

@@ -4,7 +4,7 @@ import statistics
 
 import torch
 
-from ..arm import noise_seed
+from ..arm import noise_seeds
 from .clients import Client, somebody
 from .message import Clip, Noise, mechanism
 from .meters import size_of
@@ -38,7 +38,7 @@ def fit_prior(sim: Simulation, public: list[Client]) -> Prior:
     else:
         norms = [float(torch.linalg.vector_norm(v)) for v in vectors]
         clip = Clip(told["clip"] if told["clip"] is not None else statistics.median(norms))
-        noise = Noise(told["noiseMultiplier"] * clip.bound, noise_seed(sim.job, "statistics"))
+        noise = Noise(told["noiseMultiplier"] * clip.bound, noise_seeds(sim.job)("statistics"))
         prior = prior_of(released(_ask(sim), clip, noise), layout)
         clients = len(sim.clients)
         sim.mechanisms.append(

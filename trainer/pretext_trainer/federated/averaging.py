@@ -1,5 +1,7 @@
 # Federated averaging by pfl, with what a measured and repeatable run adds: seeds that follow from the round, the meter around a
 # client's own work, a client that may have nothing to learn from, and clients that train side by side.
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from pfl.algorithm.federated_averaging import FederatedAveraging
@@ -18,14 +20,10 @@ def seed_of(seed: int, *place: int) -> int:
     return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0]) | 1
 
 
-def noise_seed(seed: int, index: int) -> int:
-    return seed_of(seed, 4, index)
-
-
 class Averaging(FederatedAveraging):
-    def __init__(self, seed: int, meter: Meter, flops_per_token: float, start: int, cohorts: Cohorts, beside: SideBySide):
+    def __init__(self, seed: int, noise_seed: Callable[[int], int], meter: Meter, flops_per_token: float, start: int, cohorts: Cohorts, beside: SideBySide):
         super().__init__()
-        self._seed, self._meter, self._flops_per_token = seed, meter, flops_per_token
+        self._seed, self._noise_seed, self._meter, self._flops_per_token = seed, noise_seed, meter, flops_per_token
         self._current_central_iteration = start
         self._cohorts, self._beside = cohorts, beside
         # Of this round: the weights that every client starts from, and what those moved them by that trained ahead.
@@ -33,7 +31,7 @@ class Averaging(FederatedAveraging):
         self._ahead: dict[int, torch.Tensor] = {}
 
     def _get_seed(self) -> int:
-        return noise_seed(self._seed, self._current_central_iteration)
+        return self._noise_seed(self._current_central_iteration)
 
     def simulate_one_user(self, model, user_dataset, central_context):
         if self._round != central_context.current_central_iteration:

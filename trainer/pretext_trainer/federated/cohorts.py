@@ -1,7 +1,8 @@
 # Who takes part in which round. pfl draws users one by one with replacement, for which no amplification is known that an
 # accountant could use; these draws are the ones that accountants know: every client, Poisson, a fixed number without
-# replacement, and a cycle with a place for each client. A draw follows from the seed and the round alone, so any process and any resumed run makes
-# the same one. (Seeded because this is a simulation: what amplifies privacy on real clients must be secret.)
+# replacement, and a cycle with a place for each client. A draw follows from the seed and the round alone, so any process and
+# any resumed run makes the same one. (Seeded because this is a simulation: what amplifies privacy on real clients must be
+# secret.)
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ class Schedule:
     cohort: int
     rounds: int
     seed: int
+    # Rounds of one cycle; none: as many as come nearest to the cohort.
+    cycle: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.cohort <= self.clients:
@@ -34,7 +37,7 @@ class Schedule:
     @property
     def period(self) -> int:
         """Rounds of one cycle (1 where cohorts are drawn anew in every round)."""
-        return round(self.clients / self.cohort) if self.sampling == "cycle" else 1
+        return (self.cycle or round(self.clients / self.cohort)) if self.sampling == "cycle" else 1
 
     @property
     def expected(self) -> float:

@@ -226,7 +226,7 @@ def _check(job: dict) -> None:
     if correlated and clip != "fixed":
         raise Failure("config", f'expected a fixed clip for noise "{job["noise"]}", got "{clip}": all rounds share one bound')
     if not correlated and job["sampling"] == "cycle" and job["noiseMultiplier"] > 0:
-        raise Failure("config", 'expected noise "banded" or "tree" with sampling "cycle": a fixed order amplifies nothing')
+        raise Failure("config", 'expected noise "banded" or "tree" with sampling "cycle": a place that stays amplifies nothing')
     if clip == "adaptive" and job["noiseMultiplier"] == 0:
         raise Failure("config", "expected noise with an adaptive clip: the quantile is released too")
 

@@ -15,11 +15,12 @@ from pfl.internal.ops.selector import get_default_framework_module as get_ops
 from pfl.metrics import Metrics
 from pfl.model.pytorch import PyTorchModel
 
+from ..arm import noise_seeds
 from ..channel import Channel
 from ..checkpoints import Checkpoints
 from ..failure import Failure
 from ..stop import stop_wanted
-from .averaging import Averaging, noise_seed
+from .averaging import Averaging
 from .clients import Row, sequences_of_clients
 from .cohorts import Cohorts, Schedule
 from .language_model import load, write
@@ -40,7 +41,7 @@ class Rounds(TrainingProcessCallback):
         sampling, cohort = job["sampling"], job["cohort"]
         if sampling == "all" and cohort not in (None, len(texts)):
             raise Failure("config", f'expected no cohort with sampling "all", got {cohort} of {len(texts)} clients')
-        self.schedule = Schedule(sampling, len(texts), cohort or len(texts), job["rounds"], job["seed"])
+        self.schedule = Schedule(sampling, len(texts), cohort or len(texts), job["rounds"], job["seed"], job.get("period"))
         self.model = load(job)
         tokenizer = self.model.tokenizer
         frozen = {n: p for n, p in self.model.named_parameters() if not p.requires_grad}
@@ -51,6 +52,7 @@ class Rounds(TrainingProcessCallback):
         self.texts = sum(len(s) for s in sequences)
         self.cohorts = Cohorts(self.schedule, sequences, tokenizer.pad_token_id or 0)
         self.noise = Noise(job, self.schedule)
+        self.noise_seed = noise_seeds(job)
         self.meter = Meter()
         self.watch = Watch(self.noise, self.cohorts, self.meter)
         self.looks = Looks(Validation(tokenizer, held_out, job["sequenceTokens"]), job["keep"], channel, stage)
@@ -107,7 +109,7 @@ class Rounds(TrainingProcessCallback):
         client = self.job["client"]
         if self.done == 0:
             self._look()
-        algorithm = Averaging(self.job["seed"], self.meter, self.flops_per_token, self.done, self.cohorts, self.beside)
+        algorithm = Averaging(self.job["seed"], self.noise_seed, self.meter, self.flops_per_token, self.done, self.cohorts, self.beside)
         backend = SimulatedBackend(self.cohorts, self.cohorts, postprocessors=self.watch.postprocessors)
         self._begin()
         algorithm.run(
@@ -182,7 +184,7 @@ class Rounds(TrainingProcessCallback):
         self.watch.releases, self.looks.history = state["releases"], state["history"]
         self.cohorts.participations = np.array(state["participations"], dtype=np.int64)
         self.cohorts.drawn = state["drawn"]
-        self.noise.restore(state["noise"], self.done, self.dimension, partial(noise_seed, self.job["seed"]))
+        self.noise.restore(state["noise"], self.done, self.dimension, self.noise_seed)
 
     def result(self, folder: Path) -> dict:
         kept = self.looks.kept(self.model, self._checkpoints)

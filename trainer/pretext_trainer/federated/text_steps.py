@@ -9,12 +9,13 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from pfl.internal.ops.pytorch_ops import get_default_device
 
+from ..arm import noise_seeds
 from ..channel import Channel
 from ..checkpoints import Checkpoints
 from ..failure import Failure
 from ..step import padded
 from ..stop import stop_wanted
-from .averaging import noise_seed, seed_of
+from .averaging import seed_of
 from .clients import Row, sequences_of_clients
 from .cohorts import NO_LABEL, Schedule
 from .group_privacy import group_measures
@@ -54,6 +55,7 @@ class TextSteps:
             expected_batch_size=self.schedule.cohort,
             generator=torch.Generator(self.device),
         )
+        self.noise_seed = noise_seeds(job)
         self.releases: list[dict] = []
         self.done = 0
 
@@ -102,7 +104,7 @@ class TextSteps:
         drawn = self.schedule.draw(self.done)
         torch.manual_seed(seed_of(self.job["seed"], 5, self.done))
         sums = self.clipped_sum([self.texts[i] for i in drawn])
-        self.optimiser.generator.manual_seed(noise_seed(self.job["seed"], self.done))
+        self.optimiser.generator.manual_seed(self.noise_seed(self.done))
         for parameter, value in zip(self.optimiser.params, sums):
             parameter.summed_grad = value.clone()
         self.optimiser.add_noise()

@@ -102,7 +102,7 @@ class Watch:
                 part["together"] = "update and quantile"
             if self._noise.sensitivity is not None:
                 part["matrix"] = {"sensitivity": self._noise.sensitivity}
-                part["note"] = f"every client once in {schedule.period} rounds, in a fixed order"
+                part["note"] = f"every client once in {schedule.period} rounds, at a place that it draws once"
             if self.releases[0]["parts"][index]["note"] is not None:
                 part["note"] = self.releases[0]["parts"][index]["note"]
             made.append(part)

@@ -29,7 +29,7 @@ from pfl.stats import MappedVectorStatistics
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..arm import noise_seed
+from ..arm import noise_seeds
 from ..failure import Failure
 from ..step import padded
 from .adapter import load, trained
@@ -167,6 +167,7 @@ class Training:
 
     def __init__(self, model: nn.Module, clients: list[Client], cohort: int, bits: int, job: dict):
         self._job, self.bits, self._cohort, self._count = job, bits, cohort, len(clients)
+        self._noise_seed = noise_seeds(job)
         self.model, self.meters, self.round = model, Meters(taken=[0] * len(clients)), 0
         self.cohorts = Cohorts(clients, job["seed"], next(model.parameters()).device)
         wrapped = NextToken(model)
@@ -209,7 +210,7 @@ class Training:
             model_train_params=self._local,
             model_eval_params=None,
             algorithm_params=self._parameters,
-            seed=noise_seed(self._job, self.bits, self.round),
+            seed=self._noise_seed(self.bits, self.round),
         )
         if any(self.cohorts.tokens(client) for client in self.cohorts.cohort):
             statistics, metrics = self._backend.gather_results(self._pfl, algorithm, central_context=context)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from ..arm import noise_seed
+from ..arm import noise_seeds
 from ..failure import Failure
 from ..fedlpp.clients import Client, draw
 from ..step import padded
@@ -44,6 +44,7 @@ class RowTraining:
 
     def __init__(self, model: nn.Module, clients: list[Client], cohort: int, settings: dict, job: dict):
         self.model, self.clients, self.cohort, self.settings, self.job = model, clients, cohort, settings, job
+        self._noise_seed = noise_seeds(job)
         self.method, self.rank = settings["method"], settings["rank"]
         self.device = next(model.parameters()).device
         self.seen = Seen(taken=[0] * len(clients))
@@ -178,7 +179,7 @@ class RowTraining:
         self.seen.sigma = sigma if self.seen.sigma is None else min(self.seen.sigma, sigma)
 
     def _generator(self) -> torch.Generator:
-        seed = noise_seed(self.job, self.settings, self.seen.steps)
+        seed = self._noise_seed(self.settings, self.seen.steps)
         return torch.Generator(device=self.device).manual_seed(seed)
 
     def moved(self) -> dict[str, torch.Tensor]:

@@ -2,13 +2,12 @@
 # table holds the four losses that offsite tuning is judged by: the whole model untuned, the emulator tuned, its adapters
 # plugged back, and the whole model tuned.
 import copy
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..arm import noise_seed
+from ..arm import noise_seeds
 from ..channel import Channel
 from ..check import versions
 from ..checkpoints import write_aside
@@ -67,9 +66,10 @@ class Offsite:
             noise_multiplier=job["noiseMultiplier"],
             clip=job["clip"],
             seed=seed,
-            noise_seed=0,
             device=device,
         )
+        self.public_clients = public_clients(job, self.tokenizer)
+        self.noise_seed = noise_seeds(job)
 
     def result(self) -> dict:
         job, full = self.job, self.full
@@ -159,8 +159,7 @@ class Offsite:
         return self._score(whole)
 
     def _tune(self, model: nn.Module, name: str, private: bool) -> Tuner:
-        tuning = replace(self.tuning.private(private), noise_seed=noise_seed(self.job, name))
-        tuner = Tuner(model, self.clients, public_clients(self.job, self.tokenizer), tuning, Meters())
+        tuner = Tuner(model, self.clients, self.public_clients, self.tuning.private(private), self.noise_seed(name), Meters())
         found = self.kept.load(name)
         if found is not None:
             tuner.resume(*found)

@@ -24,8 +24,6 @@ class Tuning:
     noise_multiplier: float
     clip: float | str | None
     seed: int
-    # No other tuning has it.
-    noise_seed: int
     device: torch.device
 
     def private(self, private: bool) -> "Tuning":
@@ -60,11 +58,13 @@ def bound_of(model: nn.Module, public: list[Client], tuning: Tuning) -> float | 
 class Tuner:
     """Tunes one emulator (or, as the upper bound, the whole model) to its end, round by round."""
 
-    def __init__(self, model: nn.Module, clients: list[Client], public: list[Client], tuning: Tuning, meters: Meters):
+    def __init__(
+        self, model: nn.Module, clients: list[Client], public: list[Client], tuning: Tuning, noise_seed: int, meters: Meters
+    ):
         self.model, self.clients, self.tuning, self.meters = model, clients, tuning, meters
         self.state = flat_of(list(adapters_of(model).values()))
         self.clip = Clip(bound_of(model, public, tuning) if tuning.owners == "each" else None)
-        self.noise = Noise(tuning.noise_multiplier * (self.clip.bound or 0.0), tuning.noise_seed)
+        self.noise = Noise(tuning.noise_multiplier * (self.clip.bound or 0.0), noise_seed)
         self.drawn: list[int] = []
         self.taken = [0] * len(clients)
         self.done = 0
