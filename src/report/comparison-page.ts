@@ -13,7 +13,7 @@ import { paperTables } from './paper-tables.ts'
 const OURS = 'pretext'
 
 export function renderComparison(report: ComparisonReport): string {
-  const page = html`<main>${heading(report)}${warnings(report)}${results(report)}${charts(report)}${differences(report)}${costs(report)}${tuning(report)}${measuresSection(report)}${paperTables()}${how(report)}</main>`
+  const page = html`<main>${heading(report)}${warnings(report)}${results(report)}${charts(report)}${differences(report)}${costs(report)}${tuning(report)}${measuresSection(report)}${paperTables(report.rows)}${how(report)}</main>`
   return renderPage(`SIMULATION: ${report.name} – pretext comparison`, report.pretextVersion, page)
 }
 

@@ -1,5 +1,7 @@
 // What the paper reports (PrE-Text, arXiv 2406.02958, tables 2, 3 and 6), to be read beside our own figures and never as one
 // of them: other texts, other clients, another model, another vocabulary.
+import type { ComparisonRow } from './comparison-data.ts'
+import { bytesText } from './comparison-words.ts'
 import { html, type Markup } from './markup.ts'
 
 const DATA = ['JOBS', 'FORUMS', 'MICROBLOG', 'CODE'] as const
@@ -39,13 +41,47 @@ export const PAPER_COSTS: readonly (readonly string[])[] = [
   ['PrE-Text', '800,000 floats', '2,048 floats', '0.5 s', '11'],
 ]
 
-export function paperTables(): Markup {
-  const table = (title: string, of: (row: PaperRow) => readonly number[]) =>
-    html`<h3>${title}</h3><div class="scroll"><table><thead><tr><th>Method</th><th>ε</th>${DATA.map((name) => html`<th>${name}</th>`)}</tr></thead><tbody>${PAPER_ROWS.map(
+/** Which of our rows stands beside one of theirs: the arm, and the epsilon where the arm has one. */
+const OURS: Readonly<Record<string, string>> = {
+  'c4 only': 'public-only',
+  'Expand-only': 'expand-only',
+  'DP-Prompt': 'dp-prompt',
+  'DP-FedAvg': 'dp-fedavg',
+  'DP-FTRL': 'dp-ftrl',
+  'DP-FL': 'dp-fedavg',
+  'PrE-Text': 'pretext',
+  'Expand-private': 'expand-private',
+}
+
+function ours(rows: readonly ComparisonRow[], method: string, epsilon?: string): ComparisonRow | undefined {
+  const asked = (row: ComparisonRow) =>
+    row.asked === null || epsilon === undefined || String(row.asked.epsilon) === epsilon
+  return rows.find((row) => row.arm === OURS[method] && asked(row))
+}
+
+/** `rows`: of the comparison, shown in the last column and below the paper's costs. */
+export function paperTables(rows: readonly ComparisonRow[]): Markup {
+  const table = (title: string, id: string, of: (row: PaperRow) => readonly number[]) =>
+    html`<h3>${title}</h3><div class="scroll"><table><thead><tr><th>Method</th><th>ε</th>${DATA.map((name) => html`<th>${name}</th>`)}<th>here</th></tr></thead><tbody>${PAPER_ROWS.map(
       (each) =>
-        html`<tr><td>${each.method}</td><td>${each.epsilon}</td>${of(each).map((value) => html`<td>${value.toFixed(3)}</td>`)}</tr>`,
+        html`<tr><td>${each.method}</td><td>${each.epsilon}</td>${of(each).map((value) => html`<td>${value.toFixed(3)}</td>`)}<td><strong>${ours(rows, each.method, each.epsilon)?.figures[id]?.value.toFixed(3) ?? '–'}</strong></td></tr>`,
     )}</tbody></table></div>`
-  return html`<section id="paper"><h2>What the paper reports</h2><p class="soft">Theirs, not ours (arXiv 2406.02958): DistilGPT2 on four data sets that were never published. Only the order of the methods can be compared with the tables above.</p>${table('Their table 2: next-token accuracy', (each) => each.accuracy)}${table('Their table 3: cross-entropy', (each) => each.crossEntropy)}<h3>Their table 6: costs of one client in a round</h3><div class="scroll"><table><thead><tr><th>Method</th><th>Down</th><th>Up</th><th>Compute for a sample</th><th>Rounds</th></tr></thead><tbody>${PAPER_COSTS.map(
+  const here = PAPER_COSTS.flatMap(([method = '']) => {
+    const meters = ours(rows, method)?.meters
+    if (meters === undefined || meters === null) return []
+    const { bytesDownPerClientRound: down, bytesUpPerClientRound: up, rounds } = meters
+    const cells = [
+      bytesText(down),
+      bytesText(up),
+      `${meters.clientCpuSecondsPerRound.toFixed(2)} s a round`,
+      String(rounds),
+    ]
+    return [[`${OURS[method]} here`, ...cells]]
+  })
+  return html`<section id="paper"><h2>What the paper reports</h2><p class="soft">Theirs (arXiv 2406.02958): DistilGPT2 on four data sets that were never published. The last column is this comparison, of other texts, clients, model and vocabulary: only the order of the methods can be compared.</p>${table('Their table 2: next-token accuracy', 'top-1', (each) => each.accuracy)}${table('Their table 3: cross-entropy', 'cross-entropy', (each) => each.crossEntropy)}<h3>Their table 6: costs of one client in a round</h3><div class="scroll"><table><thead><tr><th>Method</th><th>Down</th><th>Up</th><th>Compute (theirs for a sample)</th><th>Rounds</th></tr></thead><tbody>${[
+    ...PAPER_COSTS,
+    ...here,
+  ].map(
     (cells) => html`<tr>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`,
   )}</tbody></table></div></section>\n`
 }

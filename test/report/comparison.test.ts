@@ -132,3 +132,27 @@ it('a long table is cut, and says where the rest is', () => {
   expect(shown).not.toContain('<td>40</td>')
   expect(shown).toContain('5 more rows are in comparison.json')
 })
+
+it('the paper’s tables have this comparison beside them, by arm and epsilon', () => {
+  const figures = (value: number) => {
+    const figure = { value, low: value, high: value }
+    return { 'top-1': figure, 'cross-entropy': figure, 'bits-per-byte': figure }
+  }
+  const at = (epsilon: number) => ({ asked: { epsilon }, spent: { epsilon } })
+  const shown = between(
+    page([
+      row('pretext', 'client', { ...at(1.29), figures: figures(0.1234) }),
+      row('pretext', 'client', { ...at(7.58), figures: figures(0.2345) }),
+      row('public-only', 'public', { asked: null, figures: figures(0.0987) }),
+    ]),
+    '<section id="paper">',
+    '<section id="how">',
+  )
+  const accuracy = between(shown, 'Their table 2', 'Their table 3')
+  const cells = (method: string, epsilon: string) =>
+    accuracy.split('<tr>').find((line) => line.startsWith(`<td>${method}</td><td>${epsilon}</td>`))
+  expect(cells('PrE-Text', '1.29')).toContain('<td>0.644</td><td><strong>0.123</strong></td>')
+  expect(cells('PrE-Text', '7.58')).toContain('<strong>0.234</strong>')
+  expect(cells('c4 only', '0')).toContain('<strong>0.099</strong>')
+  expect(cells('DP-FTRL', '7.58')).toContain('<strong>–</strong>')
+})
