@@ -1,5 +1,6 @@
-// The columns of a comparison: sets of texts, cut to one size; a column has several where corpora of several seeds are one thing. FID, MAUVE, precision, recall and distinct-n all depend on how
-// many texts there are, so that unequal columns would compare sizes and not texts.
+// The columns of a comparison: sets of texts, cut to one size; a column has several where corpora of several seeds are one
+// thing. FID, MAUVE, precision, recall and distinct-n all depend on how many texts there are, so that unequal columns would
+// compare sizes and not texts.
 import { PretextError } from '../errors.ts'
 import type { CorpusRow } from '../generate/writers/row.ts'
 import type { Random } from '../random.ts'

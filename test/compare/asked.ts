@@ -1,20 +1,12 @@
 // What an arm asks of the trainer, without a trainer.
 import type { Arm, ArmTask } from '../../src/compare/arm.ts'
+import { NO_METERS } from '../../src/compare/meters.ts'
 import type { ArmResult } from '../../src/finetune/arm-job.ts'
 
 const NOTHING: ArmResult = {
   model: null,
   mechanisms: [],
-  meters: {
-    rounds: 0,
-    participations: 0,
-    bytesDownPerClientRound: 0,
-    bytesUpPerClientRound: 0,
-    clientCpuSecondsPerRound: 0,
-    clientFlopsPerRound: 0,
-    serverCpuSeconds: 0,
-    llmTokens: 0,
-  },
+  meters: NO_METERS,
   validation: { loss: 0, accuracy: 0, tokens: 0 },
   measures: {},
 }

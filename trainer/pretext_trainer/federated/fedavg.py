@@ -10,15 +10,12 @@ from pathlib import Path
 
 import torch
 
+from ..arm import settings_of
 from ..channel import Channel
 from ..check import versions
 from ..checkpoints import Checkpoints, check_same, write_aside
 from ..stop import stopped
-from ..texts import fingerprint
-from .clients import Row, check_apart, read_rows, texts_by_client
-
-# What may differ between the process that was killed and the one that goes on.
-FREE = {"out", "resume", "device", "processes", "threads", "checkpointRounds", "checkpointSteps", "kind", "clients", "validation", "start"}
+from .clients import check_apart, read_rows, texts_by_client
 
 
 def run(job: dict, channel: Channel) -> dict:
@@ -36,7 +33,7 @@ def train(job: dict, channel: Channel, kind: str, make) -> dict:
     checkpoints = Checkpoints(out / "checkpoints")
     if job["resume"] and (done := finished(checkpoints, out)) is not None:
         return done
-    settings = settings_of(job, rows, held_out)
+    settings = settings_of(job)
     rounds = make(texts_by_client(rows), held_out)
     found = checkpoints.latest(channel) if job["resume"] else None
     if found is not None:
@@ -65,14 +62,6 @@ def prepare(job: dict) -> None:
         torch.set_num_threads(job["threads"])
     warnings.filterwarnings("ignore", message="To copy construct from a tensor")
     warnings.filterwarnings("ignore", message=".*reduce_op. is deprecated")
-
-
-def settings_of(job: dict, rows: list[Row], held_out: list[Row]) -> dict:
-    return {
-        **{k: v for k, v in job.items() if k not in FREE},
-        "clients": {"sha256": fingerprint([f"{r.client}\n{r.text}" for r in rows])},
-        "validation": {"sha256": fingerprint([r.text for r in held_out])},
-    }
 
 
 def begin(checkpoints: Checkpoints) -> None:

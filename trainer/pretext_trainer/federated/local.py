@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arm import settings_of
 from ..channel import Channel
 from ..check import versions
 from ..checkpoints import Checkpoints, check_same, write_aside
 from ..failure import Failure
 from ..stop import stop_wanted, stopped
 from .clients import check_apart, read_rows, texts_by_client
-from .fedavg import begin, prepare, settings_of
+from .fedavg import begin, prepare
 
 STAGE = "each client alone"
 CHECKPOINT_CLIENTS = 50
@@ -27,7 +28,7 @@ def run(job: dict, channel: Channel) -> dict:
     rows, held_out = read_rows(job["clients"], "clients"), read_rows(job["validation"], "validation clients")
     check_apart(rows, held_out)
     checkpoints = Checkpoints(Path(job["out"]) / "checkpoints")
-    settings = settings_of(job, rows, held_out)
+    settings = settings_of(job)
     state = checkpoints.folder / "clients" / "state.json"
     alone = Alone(job, held_out, get_default_device(), Path(job["out"]) / "models")
     if job["resume"] and state.exists():
