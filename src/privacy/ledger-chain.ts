@@ -17,10 +17,19 @@ export interface Chain {
   readonly headBehind: boolean
 }
 
-/** Reads and verifies both files; absent ones are an empty ledger. */
+/** Reads and verifies both files; absent ones are an empty ledger. Others may write meanwhile. */
 export async function readChain(path: string): Promise<Chain> {
-  const text = (await readIfThere(path)) ?? ''
-  const headText = await readIfThere(`${path}.head`)
+  let headText = await readIfThere(`${path}.head`)
+  while (true) {
+    const text = (await readIfThere(path)) ?? ''
+    const after = await readIfThere(`${path}.head`)
+    // Where the head moved, the ledger was read before or after that: only files of one moment can be compared.
+    if (after === headText) return chainOf(path, text, headText)
+    headText = after
+  }
+}
+
+function chainOf(path: string, text: string, headText: string | undefined): Chain {
   const lines = text.split('\n')
   const last = lines.pop() ?? ''
   const entries = entriesIn(path, lines)
