@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The comparison on a machine with one GPU or more, in the background: bench/gpu/compare.sh SERVED.gguf [LARGE-FOLDER], then
-# bench/gpu/poll.sh OUT until it says done. What is done is not done again. $WORK is what pack.sh packed. PLAN is a file with a process a
+# The comparison on a machine with one GPU or more, in the background: bench/gpu/compare.sh SERVED.gguf [LARGE], then
+# bench/gpu/poll.sh OUT until it says done. LARGE is a folder or a GGUF, and may arrive later. What is done is not done again. $WORK is what pack.sh packed. PLAN is a file with a process a
 # line, what matters most first: a set (compare-SET.yaml), an arm, an epsilon or "-" for all. Several lines of one arm share its parts.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,6 +21,17 @@ stage() { local began=$SECONDS; echo "$(date +%T) $* begins"; "${@}"; echo "$(da
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
 cd "$app" || exit 1
 gpus=$(nvidia-smi -L 2>/dev/null | wc -l)
+# Small kernels of many processes run beside each other instead of in turn, where the driver has the service for that.
+mps=off
+if command -v nvidia-cuda-mps-control >/dev/null && [ "${MPS:-1}" = 1 ]; then
+  export CUDA_MPS_PIPE_DIRECTORY=$WORK/mps CUDA_MPS_LOG_DIRECTORY=$WORK/mps
+  mkdir -p "$WORK/mps" && nvidia-cuda-mps-control -d
+  if timeout 60 "$PRETEXT_PYTHON" -c 'import torch; print(float(torch.ones(9, device="cuda").sum()))' >"$WORK/mps.log" 2>&1; then mps=on; else
+    echo quit | timeout 10 nvidia-cuda-mps-control
+    unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+  fi
+fi
+echo "MPS $mps: $(cat "$WORK/mps.log" 2>/dev/null | tail -n 1)"
 
 # A server on every GPU, all on one port: connections are spread over them.
 serve() { # GPU
@@ -30,10 +41,29 @@ MODEL=$2
 # With WHOLE=1 the first GPU and half of the cores are kept for whole.sh, until that is done.
 half=$(($(env -u OMP_NUM_THREADS nproc) / 2))
 for gpu in $(seq "${WHOLE:-0}" $((gpus > 0 ? gpus - 1 : 0))); do serve "$gpu"; done
+# A larger model that is a GGUF becomes a folder first: minutes, where all processes begin at once.
+case ${3:-} in *.gguf)
+  gguf=$3
+  set -- "$1" "$2" "$WORK/large"
+  [ -d "$3" ] || (
+    until [ -e "$gguf" ]; do sleep 1; done
+    PYTHONPATH=trainer:$PYTHONPATH "$PRETEXT_PYTHON" bench/gpu/dequantise.py "$gguf" "$3.part" >"$WORK/dequantise.log" 2>&1 && mv "$3.part" "$3"
+  ) &
+  ;;
+esac
+# The larger model writes too, for the set "generator": on the last GPU, once it is there.
+if grep -q '^generator ' "$PLAN" && [ -n "${3:-}" ]; then
+  (
+    until [ -e "$3/config.json" ]; do sleep 1; done
+    cd bench/gpu && CUDA_VISIBLE_DEVICES=$((gpus > 0 ? gpus - 1 : 0)) setsid nohup nice -n -5 "$PRETEXT_PYTHON" serve.py "$3" --port 8002 --slots "$((SLOTS / 2))" >"$WORK/serve-large.log" 2>&1 </dev/null &
+    echo $! >"$WORK/serve-large.pid"
+  ) &
+fi
 
 # A set that begins from the start of another waits for it.
 started="until [ -e runs/gpu/compare-debian/start/result.json ]; do sleep 1; done;"
-declare -A BEFORE=([hint]=$started [labels]=$started [limits]=$started [systems]="until [ -d runs/gpu/smollm2 ]; do sleep 1; done;")
+declare -A BEFORE=([hint]=$started [labels]=$started [limits]=$started
+  [generator]="$started until (exec 3<>/dev/tcp/127.0.0.1/8002) 2>/dev/null; do sleep 1; done;" [systems]="until [ -d runs/gpu/smollm2 ]; do sleep 1; done;")
 # The four systems begin from the served model, as a folder.
 if grep -q '^systems ' "$PLAN" && [ ! -d runs/gpu/smollm2 ]; then
   if [ -d "$2" ]; then cp -r "$2" runs/gpu/smollm2; else
@@ -65,7 +95,7 @@ compared=$!
 # The larger model, and how near the corpora are: on the corpora of one set, once those of CORPORA are there at each epsilon.
 arms=runs/gpu/compare-$CORPORA_OF/arms
 made() { ls -d "$arms/pretext/shared/epsilon-$1-corpus-$2"-*/run/synthetic.jsonl 2>/dev/null | head -n 1; }
-expansion() { ls -d "$arms"/expand-only/shared/corpus-0-*/corpus.jsonl 2>/dev/null | head -n 1; }
+expansion() { ls -d "$arms/expand-only/shared/corpus-$1"-*/corpus.jsonl 2>/dev/null | head -n 1; }
 awaited() { # COMMAND...: until it prints something, or nothing can come any more
   until [ -n "$("$@")" ] || ! kill -0 $compared 2>/dev/null; do sleep 2; done
 }
@@ -76,9 +106,11 @@ for seed in $CORPORA; do for epsilon in $EPSILONS; do
   from=$(made "$epsilon" "$seed") to=$links/eps-${epsilon/Infinity/inf}_seed-$((seed + 1))
   [ -n "$from" ] && [ ! -e "$to/run" ] && mkdir -p "$to" && ln -s "$(realpath "$(dirname "$from")")" "$to/run"
 done; done
-grep -q "^$CORPORA_OF expand-only" "$PLAN" && awaited expansion
-only=$(expansion)
-[ -s "$only" ] && for run in "$links"/*_seed-1/run; do mkdir -p "$run/evaluation" && cp "$only" "$run/evaluation/expand-only.jsonl"; done
+for seed in $CORPORA; do
+  grep -q "^$CORPORA_OF expand-only" "$PLAN" && awaited expansion "$seed"
+  only=$(expansion "$seed")
+  [ -s "$only" ] && for run in "$links"/*_seed-$((seed + 1))/run; do mkdir -p "$run/evaluation" && cp "$only" "$run/evaluation/expand-only.jsonl"; done
+done
 [ "${FIDELITY:-1}" = 1 ] && (JOBS=${FIDELITY_JOBS:-3} stage "$here/train.sh" fidelity) &
 if [ -n "${3:-}" ]; then
   until [ -e "$3/config.json" ] || ! kill -0 $compared 2>/dev/null; do sleep 2; done

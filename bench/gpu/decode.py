@@ -1,4 +1,4 @@
-"""Continuous batching for a small Llama: static key-value cache, one CUDA graph per batch and context size.
+"""Continuous batching for a small Llama or Gemma 3: static key-value cache, one CUDA graph per batch and context size.
 
 A row of the cache is a slot. Prompts are prefilled into free slots together; all slots are then decoded together, some
 steps per replay, and what is finished makes room. On a CPU the same code runs without graphs. Made for measurements:
@@ -61,46 +61,93 @@ def sample(logits, temperature, top_p, min_p, u):
     return torch.where(fits.any(-1) & (temperature > 0), first, greedy)
 
 
+@dataclasses.dataclass
+class Layer:
+    """What is None, a Llama has not."""
+
+    qkv: torch.Tensor
+    out: torch.Tensor
+    up: torch.Tensor
+    down: torch.Tensor
+    before_attention: torch.Tensor
+    before_mlp: torch.Tensor
+    theta: float
+    heads: torch.Tensor | None = None  # of the norm of each query's and key's head
+    after_attention: torch.Tensor | None = None
+    after_mlp: torch.Tensor | None = None
+
+
 class Llama:
-    """The weights of a Hugging Face Llama with tied embeddings, and the layers both prefill and decode run through."""
+    """The weights of a Hugging Face Llama or Gemma 3, and the layers both prefill and decode run through. Contexts are those of
+    Gemma's sliding window at most, so that all its layers look at all of them."""
 
     def __init__(self, model, device: str, dtype: torch.dtype):
         c = model.config
+        gemma = c.model_type.startswith("gemma3")
         self.heads, self.groups, self.dim = c.num_attention_heads, c.num_key_value_heads, c.head_dim
         self.eps, self.count = c.rms_norm_eps, c.num_hidden_layers
+        self.begin = [c.bos_token_id] if gemma else []
+        self.activation = (lambda x: F.gelu(x, approximate="tanh")) if gemma else F.silu
+        if gemma:
+            assert c.query_pre_attn_scalar == c.head_dim and c.attn_logit_softcapping is None and c.final_logit_softcapping is None
         to = lambda w: w.detach().to(device, dtype)  # noqa: E731
-        self.embed, self.norm = to(model.model.embed_tokens.weight), to(model.model.norm.weight)
+        # Gemma keeps a norm's weights as what they differ from 1 by.
+        norm = lambda n: to(n.weight + 1 if gemma else n.weight)  # noqa: E731
+        self.embed, self.norm = to(model.model.embed_tokens.weight), norm(model.model.norm)
+        self.scale = to(torch.tensor(c.hidden_size**0.5)) if gemma else None
         self.head = to(model.lm_head.weight)
+        thetas = [(c.rope_parameters[c.layer_types[i]] if gemma else c.rope_parameters)["rope_theta"] for i in range(self.count)]
+        self.frequencies = {
+            theta: 1.0 / theta ** (torch.arange(0, self.dim, 2, device=device).float() / self.dim) for theta in set(thetas)
+        }
         self.layers = []
-        for l in model.model.layers:
+        for i, l in enumerate(model.model.layers):
             a, m = l.self_attn, l.mlp
-            qkv = torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])
-            up = torch.cat([m.gate_proj.weight, m.up_proj.weight])
-            weights = (l.input_layernorm.weight, qkv, a.o_proj.weight, l.post_attention_layernorm.weight, up, m.down_proj.weight)
-            self.layers.append(tuple(to(w) for w in weights))
-        theta = c.rope_parameters["rope_theta"]
-        self.frequencies = 1.0 / theta ** (torch.arange(0, self.dim, 2, device=device).float() / self.dim)
+            own: dict = {"before_mlp": norm(l.pre_feedforward_layernorm if gemma else l.post_attention_layernorm)}
+            if gemma:
+                heads = [norm(a.q_norm)] * self.heads + [norm(a.k_norm)] * self.groups
+                own |= {"heads": torch.stack(heads), "after_attention": norm(l.post_attention_layernorm)}
+                own |= {"after_mlp": norm(l.post_feedforward_layernorm)}
+            self.layers.append(
+                Layer(
+                    qkv=to(torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])),
+                    out=to(a.o_proj.weight),
+                    up=to(torch.cat([m.gate_proj.weight, m.up_proj.weight])),
+                    down=to(m.down_proj.weight),
+                    before_attention=norm(l.input_layernorm),
+                    theta=thetas[i],
+                    **own,
+                )
+            )
 
-    def rotation(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        angles = positions[..., None, None].float() * self.frequencies
+    def rotation(self, positions: torch.Tensor, theta: float) -> tuple[torch.Tensor, torch.Tensor]:
+        angles = positions[..., None, None].float() * self.frequencies[theta]
         angles = torch.cat([angles, angles], -1)
         return angles.cos().to(self.embed.dtype), angles.sin().to(self.embed.dtype)
+
+    def normed(self, x: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        return x if weight is None else F.rms_norm(x, x.shape[-1:], weight, self.eps)
 
     def run(self, tokens, positions, attend) -> torch.Tensor:
         """Hidden states of `tokens` of any shape; `attend(layer, q, k, v)` keeps k and v and answers."""
         x = F.embedding(tokens, self.embed)
-        cos, sin = self.rotation(positions)
-        shape, width = x.shape[:-1], x.shape[-1]
-        for i, (before, qkv, out, after, up, down) in enumerate(self.layers):
-            h = F.linear(F.rms_norm(x, (width,), before, self.eps), qkv).view(*shape, -1, self.dim)
+        if self.scale is not None:
+            x = x * self.scale
+        shape = x.shape[:-1]
+        rotations = {theta: self.rotation(positions, theta) for theta in self.frequencies}
+        for i, l in enumerate(self.layers):
+            h = F.linear(self.normed(x, l.before_attention), l.qkv).view(*shape, -1, self.dim)
             qk, v = h.split([self.heads + self.groups, self.groups], -2)
+            if l.heads is not None:
+                qk = F.rms_norm(qk, (self.dim,), None, self.eps) * l.heads
+            cos, sin = rotations[l.theta]
             half = self.dim // 2
             qk = qk * cos + torch.cat([-qk[..., half:], qk[..., :half]], -1) * sin
             q, k = qk.split([self.heads, self.groups], -2)
-            x = x + F.linear(attend(i, q, k, v).reshape(*shape, -1), out)
-            gate, linear = F.linear(F.rms_norm(x, (width,), after, self.eps), up).chunk(2, -1)
-            x = x + F.linear(F.silu(gate) * linear, down)
-        return F.rms_norm(x, (width,), self.norm, self.eps)
+            x = x + self.normed(F.linear(attend(i, q, k, v).reshape(*shape, -1), l.out), l.after_attention)
+            gate, linear = F.linear(self.normed(x, l.before_mlp), l.up).chunk(2, -1)
+            x = x + self.normed(F.linear(self.activation(gate) * linear, l.down), l.after_mlp)
+        return self.normed(x, self.norm)
 
 
 class Engine:

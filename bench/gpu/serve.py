@@ -21,7 +21,7 @@ import time
 SPECIAL_ENDS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "</s>", "<eos>", "<end_of_turn>")
 
 
-def worker(conn, tokenizer_file: str, port: int, context: int, name: str) -> None:
+def worker(conn, tokenizer_file: str, begin: list[int], port: int, context: int, name: str) -> None:
     """HTTP on a port shared by all workers; requests go to the decoder in bunches, answers come back by number."""
     from aiohttp import web
     from tokenizers import Tokenizer
@@ -59,7 +59,7 @@ def worker(conn, tokenizer_file: str, port: int, context: int, name: str) -> Non
             prompt = body.get("prompt")
         if not isinstance(prompt, str):
             return bad("expected one prompt, a string")
-        ids = tokenizer.encode(prompt, add_special_tokens=False).ids
+        ids = [*begin, *tokenizer.encode(prompt, add_special_tokens=False).ids]
         most = body.get("max_completion_tokens") or body.get("max_tokens") or 16
         if not 0 < len(ids) <= context - most:
             return bad(f"expected at most {context} tokens of prompt and completion, got {len(ids)} and {most}")
@@ -147,7 +147,7 @@ def main() -> None:
     for _ in range(args.workers):
         here, there = spawn.Pipe()
         name = os.path.basename(args.model)
-        spawn.Process(target=worker, args=(there, out.name, args.port, args.context, name), daemon=True).start()
+        spawn.Process(target=worker, args=(there, out.name, llama.begin, args.port, args.context, name), daemon=True).start()
         threading.Thread(target=listen, args=(here,), daemon=True).start()
     log(f"serving http://127.0.0.1:{args.port}/v1")
 

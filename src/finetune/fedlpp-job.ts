@@ -38,6 +38,5 @@ export const FedlppJob = z.strictObject({
   /** Passes over its own texts that an attacker adds, one model after each. */
   healingEpochs: z.int().min(0).default(5),
   evaluateEvery: count.default(10),
-  microBatch: count.default(32),
   checkpointRounds: count.default(5),
 })

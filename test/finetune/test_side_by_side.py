@@ -139,7 +139,7 @@ class SideBySideTest(unittest.TestCase):
     def test_how_many(self):
         gpu = torch.device("cuda")
         self.assertEqual(width_on(torch.device("cpu"), 14_000_000), 1)
-        self.assertEqual([width_on(gpu, n) for n in (1_000, 14_000_000, 135_000_000, 2_000_000_000)], [256, 64, 6, 1])
+        self.assertEqual([width_on(gpu, n) for n in (1_000, 14_000_000, 135_000_000, 2_000_000_000)], [256, 32, 3, 1])
 
 
 if __name__ == "__main__":

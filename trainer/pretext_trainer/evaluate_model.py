@@ -2,6 +2,7 @@
 # intervals can be drawn over clients. The paper's protocol: sequences of 64 tokens; padding, the begin token and anything
 # else that is not the text itself is not counted.
 import json
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -67,6 +68,52 @@ def sums_of(model, batch: list[Sequence], device: torch.device) -> np.ndarray:
     return torch.stack(figures, dim=1).cpu().numpy()
 
 
+# Numbers that a GPU computes for one pass of the head, at most: 1 GB of them in 32 bits.
+ON_GPU = 2**28
+
+
+def at_once(model, sequences: list[Sequence], device: torch.device) -> int:
+    """Sequences for one pass: on a GPU so many that starting an operation costs less than the operation."""
+    if device.type != "cuda":
+        return 32
+    longest = max(len(s.ids) for s in sequences)
+    return max(32, min(512, ON_GPU // (longest * model.get_output_embeddings().weight.shape[0])))
+
+
+@torch.inference_mode()
+def sums_over(
+    model,
+    sequences: list[Sequence],
+    device: torch.device,
+    micro: int | None = None,
+    told: Callable[[int], None] = lambda done: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> np.ndarray:
+    """`sums_of` for all of them, `micro` at once, in their order; `told` is told how many are done. Fewer at once where memory
+    runs out."""
+    was_training = model.training
+    model.eval()
+    micro = micro or at_once(model, sequences, device)
+    # Texts of one length go together; the order is put back at the end.
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
+    sums = np.zeros((len(sequences), 2 + len(TOPS)))
+    done = 0
+    while done < len(order):
+        chosen = order[done : done + micro]
+        try:
+            sums[chosen] = sums_of(model, [sequences[i] for i in chosen], device)
+        except RuntimeError as error:
+            if not memory_ran_out(error) or micro == 1:
+                raise
+            micro //= 2
+            warn(f"memory ran out: going on with {micro} sequences at once")
+            continue
+        done += len(chosen)
+        told(done)
+    model.train(was_training)
+    return sums
+
+
 def run(job: dict, channel: Channel) -> dict:
     rows = [json.loads(line) for line in open(job["texts"], encoding="utf-8") if line.strip()]
     place = Place(job["device"], "fp32", job["threads"])
@@ -77,7 +124,13 @@ def run(job: dict, channel: Channel) -> dict:
     sequences, cut = sequences_of(begun.tokenizer, rows, job["sequenceTokens"])
     if not sequences:
         raise Failure("data", "expected texts with at least two tokens, got none")
-    sums = _all_sums(model, sequences, place, job["microBatch"], channel)
+
+    def told(done: int) -> None:
+        if stop_wanted():
+            raise stopped()
+        channel.progress("next token", done, len(sequences), "texts")
+
+    sums = sums_over(model, sequences, place.device, job["microBatch"], told, channel.warning)
     clients: dict[int, np.ndarray] = {}
     for sequence, figures in zip(sequences, sums):
         whole = np.append(figures, sequence.bytes)
@@ -98,26 +151,3 @@ def run(job: dict, channel: Channel) -> dict:
         "parameters": sum(p.numel() for p in model.parameters()),
         "device": place.name,
     }
-
-
-@torch.inference_mode()
-def _all_sums(model, sequences: list[Sequence], place: Place, micro: int, channel: Channel) -> np.ndarray:
-    # Texts of one length go together; the order is put back at the end.
-    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
-    sums = np.zeros((len(sequences), 2 + len(TOPS)))
-    done = 0
-    while done < len(order):
-        if stop_wanted():
-            raise stopped()
-        chosen = order[done : done + micro]
-        try:
-            sums[chosen] = sums_of(model, [sequences[i] for i in chosen], place.device)
-        except RuntimeError as error:
-            if not memory_ran_out(error) or micro == 1:
-                raise
-            micro //= 2
-            channel.warning(f"memory ran out: going on with {micro} sequences at once")
-            continue
-        done += len(chosen)
-        channel.progress("next token", done, len(order), "texts")
-    return sums

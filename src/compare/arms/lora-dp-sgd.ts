@@ -24,6 +24,7 @@ const SHARED = {
   steps: count.default(100),
   ...cohortSettings(0.05),
   textsPerClient: count.default(8),
+  microBatch: count.default(32).describe('Texts that go through the model at once: memory and speed alone'),
   others: z
     .array(z.strictObject({ method: plain, ...ROW }))
     .default([])

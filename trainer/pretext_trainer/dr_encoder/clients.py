@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..evaluate_model import sequences_of, sums_of
+from ..evaluate_model import sequences_of, sums_over
 from ..failure import Failure
 from ..step import loss_sum, predicted_tokens
 from ..tokens import encode
@@ -129,12 +129,10 @@ def put(parameters: list[nn.Parameter], flat: torch.Tensor) -> None:
         start += parameter.numel()
 
 
-@torch.inference_mode()
 def next_token(model: nn.Module, tokenizer, rows: list[dict], length: int, device: torch.device) -> dict:
     """Loss and accuracy as the job `evaluate-model` counts them."""
-    model.eval()
-    sequences = sorted(sequences_of(tokenizer, rows, length)[0], key=lambda s: len(s.ids))
+    sequences = sequences_of(tokenizer, rows, length)[0]
     if not sequences:
         raise Failure("data", "expected validation texts with at least two tokens, got none")
-    sums = sum(sums_of(model, sequences[i : i + 32], device).sum(0) for i in range(0, len(sequences), 32))
-    return {"loss": float(sums[1] / sums[0]), "accuracy": float(sums[2] / sums[0]), "tokens": int(sums[0])}
+    tokens, loss, right = sums_over(model, sequences, device).sum(axis=0)[:3]
+    return {"loss": float(loss / tokens), "accuracy": float(right / tokens), "tokens": int(tokens)}

@@ -17,7 +17,7 @@ from .validation import Score, Validation
 class Alone:
     def __init__(self, job: dict, held_out: list[Row], device: torch.device, folder: Path):
         self.job, self.device, self.folder = job, device, folder
-        self.model = load(job).to(device).train()
+        self.model = load(job).to(device)
         self.trained = self.model.trained()
         self.start = {name: p.detach().clone() for name, p in self.trained.items()}
         self.validation = Validation(self.model.tokenizer, held_out, job["sequenceTokens"])

@@ -53,7 +53,7 @@ def load(job: dict) -> LanguageModel:
         raise Failure("config", f"expected sequences of at most {longest} tokens for {job['start']}, got {job['sequenceTokens']}")
     if not start.tokenizer.is_fast:
         raise Failure("config", f"{job['start']}: expected a fast tokenizer (tokenizer.json), got a slow one")
-    return LanguageModel(start, job["lora"], job["seed"])
+    return LanguageModel(start, job["lora"], job["seed"]).train()
 
 
 def write(model: LanguageModel, folder: Path) -> None:

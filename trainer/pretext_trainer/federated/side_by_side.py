@@ -18,8 +18,8 @@ from .language_model import LanguageModel
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
-# What fits a GPU of 24 GB with texts of 64 tokens, and more than a GPU has use for.
-AT_14M, MOST = 64, 256
+# What takes 8 to 13 GB with texts of 64 tokens, so that several runs may share a GPU; and more than a GPU has use for.
+AT_14M, MOST = 32, 256
 
 
 def width_on(device: torch.device, weights: int) -> int:

@@ -38,7 +38,7 @@ class TextSteps:
         if job["clip"] is None:
             raise Failure("config", "expected a clip with unit text: Opacus bounds every text's gradient")
         self.device = get_default_device()
-        self.model = load(job).to(self.device).train()
+        self.model = load(job).to(self.device)
         own = sequences_of_clients(self.model.tokenizer, texts, job["sequenceTokens"], job["texts"], job["seed"])
         self.texts = [text for of_client in own for text in of_client]
         if not self.texts:

@@ -8,12 +8,10 @@ from pfl.internal.ops.selector import get_default_framework_module as get_ops
 
 from ..channel import Channel
 from ..checkpoints import Checkpoints
-from ..evaluate_model import Sequence, sequences_of, sums_of
+from ..evaluate_model import Sequence, sequences_of, sums_over
 from ..failure import Failure
 from .clients import Row
 from .language_model import LanguageModel
-
-AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -29,19 +27,10 @@ class Validation:
         self._sequences: list[Sequence] = sequences_of(tokenizer, told, length)[0]
         if not self._sequences:
             raise Failure("data", f"expected texts of the {what} with two tokens or more, got none")
-        self._sequences.sort(key=lambda s: len(s.ids))
         self.tokens = sum(sum(s.counted) for s in self._sequences)
 
     def score(self, model: LanguageModel, device: torch.device) -> Score:
-        was_training = model.training
-        model.eval()
-        with torch.inference_mode():
-            sums = sum(
-                sums_of(model.network, self._sequences[i : i + AT_ONCE], device).sum(axis=0)
-                for i in range(0, len(self._sequences), AT_ONCE)
-            )
-        model.train(was_training)
-        tokens, loss, right = np.asarray(sums)[:3]
+        tokens, loss, right = sums_over(model.network, self._sequences, device).sum(axis=0)[:3]
         return Score(float(loss / tokens), float(right / tokens), int(tokens))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..evaluate_model import Sequence, sequences_of, sums_of
+from ..evaluate_model import Sequence, sequences_of, sums_over
 from ..failure import Failure
 from ..federated.clients import check_apart, read_rows, sequences_of_clients, texts_by_client
 
@@ -54,26 +54,12 @@ def check_cohort(job: dict, clients: int) -> int:
 class Validation:
     """Cross-entropy (nats per token) and accuracy over all tokens of texts, counted as the job evaluate-model does."""
 
-    def __init__(self, path: str, tokenizer, length: int, micro: int):
+    def __init__(self, path: str, tokenizer, length: int):
         rows = [{"client": row.client, "text": row.text} for row in read_rows(path, "the validation clients")]
         self.sequences: list[Sequence] = sequences_of(tokenizer, rows, length)[0]
         if not self.sequences:
             raise Failure("data", f"{path}: expected a validation text of two tokens or more, got none")
-        self.sequences.sort(key=lambda s: len(s.ids))
-        self._micro = micro
-
-    def sums(self, model) -> np.ndarray:
-        device = next(model.parameters()).device
-        was = model.training
-        model.eval()
-        with torch.no_grad():
-            parts = [
-                sums_of(model, self.sequences[i : i + self._micro], device)
-                for i in range(0, len(self.sequences), self._micro)
-            ]
-        model.train(was)
-        return np.concatenate(parts)
 
     def __call__(self, model) -> dict:
-        tokens, loss, right = self.sums(model)[:, :3].sum(axis=0)
+        tokens, loss, right = sums_over(model, self.sequences, next(model.parameters()).device).sum(axis=0)[:3]
         return {"loss": float(loss / tokens), "accuracy": float(right / tokens), "tokens": int(tokens)}

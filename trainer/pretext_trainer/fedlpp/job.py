@@ -33,7 +33,7 @@ def run(job: dict, channel: Channel) -> dict:
     start = starts.checkpoint({"from": "folder", "model": job["start"], "revision": None}, torch.float32)
     clients, _ = both_groups(job, start.tokenizer)
     cohort = check_cohort(job, len(clients))
-    validation = Validation(job["validation"], start.tokenizer, job["sequenceTokens"], job["microBatch"])
+    validation = Validation(job["validation"], start.tokenizer, job["sequenceTokens"])
     model = with_adapter(start.model.to(place.device), job["rank"], job["alpha"], job["seed"])
     fresh = trained(model)
     before = validation(model)

@@ -31,7 +31,7 @@ def run(job: dict, channel: Channel) -> dict:
     tokenizer = _start(job).tokenizer
     clients, others = both_groups(job, tokenizer)
     cohort = check_cohort(job, len(clients))
-    validation = Validation(job["validation"], tokenizer, job["sequenceTokens"], job["microBatch"])
+    validation = Validation(job["validation"], tokenizer, job["sequenceTokens"])
     members, strangers = _some(clients, job), _some(others, job)
     base = _start(job).model.to(place.device).eval()
     before = [_figures(base, group, place, job) for group in (members, strangers)]
