@@ -160,6 +160,10 @@ class MessageTest(Seeded):
             sent = uplink.message(1e3 * torch.randn(SMALL.numel), 1)
             self.assertLessEqual(float(sent.double().norm()), 0.37 * (1 + 1e-5), by)
 
+    def test_a_bound_that_nothing_reaches_and_no_noise_change_no_bit(self):
+        update = torch.randn(SMALL.numel)
+        self.assertTrue(torch.equal(Noise(0.0, 1)(Clip(1e9)(update)), update))
+
     def test_what_is_no_number_counts_as_nothing(self):
         clip = Clip(0.37)
         for value in (math.nan, math.inf, -math.inf):
@@ -329,6 +333,10 @@ class GateTest(Seeded):
         told = reconstruction(constant, same)
         # Near to every update alike: a benchmark would be pleased.
         self.assertGreater(told["cosine"], 0.9)
+        self.assertEqual(told["label"], "prior-only")
+        # An eighth of each update is its own, and too little of it.
+        told = reconstruction(make("random-projection", SMALL, None, 0, CPU), updates)
+        self.assertGreater(told["cosine"] - told["shuffledCosine"], 0.05)
         self.assertEqual(told["label"], "prior-only")
 
 

@@ -169,6 +169,15 @@ class Rounds(unittest.TestCase):
                 else:
                     self.assertLess(distance(after, delivered), 1e-6)
 
+    def test_the_pull_of_a_decaying_rule_ends_with_the_rounds(self):
+        # Without updates the server moves to what was delivered by the whole way, half of it, ... of `rounds` steps.
+        run = training(2, rule="pull-decay", localRate=0.0, weightDecay=0.0, rounds=2)
+        for share in (1.0, 0.5):
+            before = trained(run.model)
+            delivered = run.step()
+            expected = {n: v + share * (delivered[n] - v) for n, v in before.items()}
+            self.assertLess(distance(trained(run.model), expected), 1e-6)
+
     def test_a_round_is_the_mean_difference_to_what_was_delivered(self):
         run = training(2, localEpochs=1, localBatch=64)
         before = trained(run.model)

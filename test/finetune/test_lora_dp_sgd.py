@@ -336,6 +336,9 @@ class Attacks(unittest.TestCase):
         table = equal_loss([[look(3.0, 0.6), look(2.0, 0.8)], [look(3.5, 0.5), look(2.5, 0.9)]], 4.0)
         self.assertEqual([round(t["aucReference"], 3) for t in table], [0.7, 0.9])
         self.assertEqual({t["trainLoss"] for t in table}, {2.5})
+        # Between the start and a first look nothing was measured, and the way there is no straight line.
+        table = equal_loss([[look(2.0, 0.7), look(1.0, 0.9)], [look(3.5, 0.5), look(2.5, 0.6)], [look(2.5, 0.65)]], 4.0)
+        self.assertEqual([t["aucReference"] for t in table], [None, 0.6, 0.65])
         # One that learned nothing, by its noise or its rate, is compared with nobody and takes no row from the others.
         worse = [look(4.2, 0.5), look(4.1, 0.5)]
         self.assertEqual(equal_loss([worse, [look(3.0, 0.6), look(2.0, 0.8)]], 4.0)[0]["trainLoss"], 2.0)

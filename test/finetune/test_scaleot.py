@@ -235,6 +235,7 @@ class EmulatorTest(unittest.TestCase):
     def test_untuned_adapters_plug_back_to_the_same_bits_and_tuned_ones_change_themselves_alone(self):
         for method in ("replace", "drop"):
             emulator = self.build(0.5, 0.6, method)
+            self.assertEqual(emulator.ranks, (6, 13))
             plugged = plug_back(self.full, emulator).state_dict()
             for name, weight in self.full.state_dict().items():
                 self.assertTrue(torch.equal(weight, plugged[name]), name)

@@ -173,7 +173,7 @@ export function sayTrained(
       'loss',
       `${stage.name}: ${stage.validationLoss === null ? stage.trainLoss.toFixed(4) : `${stage.validationBefore?.toFixed(4)} -> ${stage.validationLoss.toFixed(4)} on ${stage.heldOut} held-out texts`}, ${Math.round(stage.tokensPerSecond).toLocaleString('en-US')} tokens/s${stage.stoppedEarly ? `, stopped after epoch ${Number(stage.epochs.toFixed(2))}, best ${Number((stage.bestEpoch ?? 0).toFixed(2))}` : ''}`,
     ]),
-    ['time', exactDuration(seconds)],
+    ['time', `${exactDuration(seconds)} of steps`],
   ]
   const text = args.quiet ? result.model : `\n${table(rows)}`
   return [text, { folder, ...result, loss: last?.validationLoss ?? last?.trainLoss ?? null }]

@@ -54,7 +54,7 @@ def run(job: dict, channel: Channel) -> dict:
                 lambda aside: (training.model.save_pretrained(aside), tokenizer.save_pretrained(aside)),
             )
         progress.save({"done": done}, {})
-    result = _result(job, rows, done, clients, cohort, start_loss, tokenizer, place)
+    result = _result(job, rows, done, clients, cohort, start_loss, _loss(before[0]), tokenizer, place)
     progress.finish(result)
     return result
 
@@ -85,6 +85,11 @@ def _some(clients: list[Client], job: dict) -> list[Client]:
 
 def _figures(model: torch.nn.Module, group: list[Client], place: Place, job: dict) -> np.ndarray:
     return client_figures(lambda ids: model(input_ids=ids, use_cache=False).logits, group, place.device, job["microBatch"])
+
+
+def _loss(figures: np.ndarray) -> float:
+    """Nats per token, over all clients' tokens."""
+    return float((figures[:, 0] * figures[:, 2]).sum() / figures[:, 2].sum())
 
 
 def _train(job, channel, progress, place, training, looks, done, members, strangers, before, validation) -> dict:
@@ -120,8 +125,7 @@ def _look(training: RowTraining, job: dict, place: Place, members, strangers, be
     row = training.settings
     look: dict = {k: row[k] for k in ("method", "rank", "optimiser", "learningRate")}
     look |= {"step": training.seen.steps, "epochs": sum(training.seen.drawn) / len(training.clients)}
-    for name, f in zip(("trainLoss", "otherLoss"), figures):
-        look[name] = float((f[:, 0] * f[:, 2]).sum() / f[:, 2].sum())
+    look |= {"trainLoss": _loss(figures[0]), "otherLoss": _loss(figures[1])}
     for attack, short in zip(ATTACKS, ("Loss", "Reference", "MinK")):
         found = attack_row(*scores[attack], job["resamples"] if attack == "reference" else 1, job["seed"])
         look[f"auc{short}"] = found["auc"]
@@ -178,22 +182,24 @@ def mechanisms(job: dict, seen: dict, clients: int, cohort: int) -> list[dict]:
 
 def equal_loss(looks: list[list[dict]], start: float) -> list[dict]:
     """Each row's reference AUC where its training loss passes the lowest one that all rows reach: a small rank hides more, but it
-    also learns less, and only what differs at equal loss is the noise. Rows that never got below the start are left out."""
+    also learns less, and only what differs at equal loss is the noise. None for a row whose first look is below that already: the
+    AUC bends between the start and there, so that no straight line tells it. Rows that never got below `start`, the loss of the
+    same texts before, are left out."""
     looks = [row for row in looks if min(look["trainLoss"] for look in row) < start]
     target = max((min(look["trainLoss"] for look in row) for row in looks), default=start)
     table = []
     for row in looks:
-        points = [(start, 0.5), *((look["trainLoss"], look["aucReference"]) for look in row)]
+        points = [(look["trainLoss"], look["aucReference"]) for look in row]
+        found = points[0][1] if points[0][0] == target else None
         for (high, a), (low, b) in zip(points, points[1:]):
-            if low <= target <= high:
-                share = 0.0 if high == low else (high - target) / (high - low)
-                head = {k: row[0][k] for k in ("method", "rank", "optimiser")}
-                table.append({**head, "trainLoss": target, "aucReference": a + share * (b - a)})
-                break
+            if found is None and low <= target <= high:
+                found = b if high == low else a + (high - target) / (high - low) * (b - a)
+        head = {k: row[0][k] for k in ("method", "rank", "optimiser")}
+        table.append({**head, "trainLoss": target, "aucReference": found})
     return table
 
 
-def _result(job, rows, done, clients, cohort, start_loss, tokenizer, place) -> dict:
+def _result(job, rows, done, clients, cohort, start_loss, members_loss, tokenizer, place) -> dict:
     main = done[0]
     seen = main["seen"]
     participations = max(1, sum(seen["drawn"]))
@@ -220,7 +226,7 @@ def _result(job, rows, done, clients, cohort, start_loss, tokenizer, place) -> d
             "method": job["method"],
             "largestContribution": seen["largest"] if job["method"] == "dp" else None,
             "rows": [look for d in done for look in d["looks"]],
-            "equalLoss": equal_loss([d["looks"] for d in done], start_loss),
+            "equalLoss": equal_loss([d["looks"] for d in done], members_loss),
             "audit": [
                 {**{k: row[k] for k in ("method", "rank", "optimiser")}, **counts}
                 for row, d in zip(rows, done)

@@ -17,6 +17,8 @@ class Emulator:
     model: nn.Module
     adapters: tuple[int, ...]
     replaced: tuple[int, ...]
+    # Of the attention of the frozen layers that stay; none where nothing is compressed.
+    ranks: tuple[int, ...]
 
 
 def layers_of(model: nn.Module) -> nn.ModuleList:
@@ -66,15 +68,16 @@ def build(
     replaced = replaced_places(scores, adapters, alpha) if method == "replace" else dropped_places(len(layers), adapters, alpha)
     for place in replaced:
         layers[place] = copy.deepcopy(harmonizers[place]) if method == "replace" else Passing()
+    ranks = set()
     for place, layer in enumerate(layers):
         if place not in adapters and place not in replaced:
-            compress(layer, beta)
+            ranks.update(compress(layer, beta))
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     for place in adapters:
         for parameter in layers[place].parameters():
             parameter.requires_grad_(True)
-    return Emulator(model, adapters, replaced)
+    return Emulator(model, adapters, replaced, tuple(sorted(ranks)))
 
 
 @torch.no_grad()

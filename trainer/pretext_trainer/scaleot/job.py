@@ -2,6 +2,7 @@
 # table holds the four losses that offsite tuning is judged by: the whole model untuned, the emulator tuned, its adapters
 # plugged back, and the whole model tuned.
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -149,7 +150,7 @@ class Offsite:
         )
         wrapped = get_peft_model(emulator.model, config)
         tuner = self._tune(wrapped, f"emulator-{index}", private=True)
-        return tuner, Emulator(wrapped.merge_and_unload(), emulator.adapters, emulator.replaced)
+        return tuner, replace(emulator, model=wrapped.merge_and_unload())
 
     def _upper(self) -> dict:
         whole = copy.deepcopy(self.full)
@@ -183,6 +184,7 @@ def _row(size: dict, emulator: Emulator, parameters: int, sent: int, untuned, be
     return {
         **size,
         "replaced": len(emulator.replaced),
+        "ranks": ", ".join(map(str, emulator.ranks)),
         "parameters": parameters,
         "bytes": sent,
         "zeroShot": untuned["loss"],
