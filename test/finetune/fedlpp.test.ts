@@ -37,7 +37,7 @@ beforeAll(async () => {
 
 it('keeps its identities', async () => {
   const { code, stderr } = await python([resolve(import.meta.dirname, 'test_fedlpp.py')])
-  expect(stderr).toMatch(/Ran 23 tests/)
+  expect(stderr).toMatch(/Ran 24 tests/)
   expect(code, stderr.slice(-6000)).toBe(0)
 })
 
