@@ -99,7 +99,9 @@ function checkAlike(runs: readonly ReadRun[]): void {
   const told = ({ report: { run, privacy } }: ReadRun) =>
     `data set ${run.dataset}, epsilon ${epsilonText(privacy.epsilon)}, delta ${privacy.delta}, ${privacy.adjacency}`
   const [first, ...others] = runs as [ReadRun, ...ReadRun[]]
-  const seen = new Set([first.report.run.id])
+  // Folders of several runs may have one name ("run"); one corpus is one run, wherever it lies.
+  const corpusOf = ({ report }: ReadRun) => report.corpus.sha256?.['synthetic.jsonl'] ?? report.run.id
+  const seen = new Set([corpusOf(first)])
   for (const other of others) {
     const { folder, report } = other
     if (told(other) !== told(first)) {
@@ -108,10 +110,12 @@ function checkAlike(runs: readonly ReadRun[]): void {
         { code: 'usage', hint: 'evaluate it by itself' },
       )
     }
-    if (seen.has(report.run.id)) {
-      throw new PretextError(`${folder}: expected another run, got ${report.run.id} twice`, { code: 'usage' })
+    if (seen.has(corpusOf(other))) {
+      throw new PretextError(`${folder}: expected another run, got the corpus of ${report.run.id} twice`, {
+        code: 'usage',
+      })
     }
-    seen.add(report.run.id)
+    seen.add(corpusOf(other))
   }
 }
 

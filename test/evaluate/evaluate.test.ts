@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
@@ -115,7 +115,8 @@ describe('an evaluation of several runs', () => {
       await generate(await loadConfig(space.config, { set }), { out })
       return out
     }
-    const second = await another('second', 'seed=7')
+    // Folders of one name, as those of a batch.
+    const second = await another(join('second', basename(space.out)), 'seed=7')
     const { report } = await evaluate({
       corpus: space.out,
       also: [second],

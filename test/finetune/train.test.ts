@@ -116,6 +116,17 @@ describe('a training', () => {
   })
 })
 
+describe('settings that nothing can begin with', () => {
+  it('leave no training behind that was not finished', async () => {
+    const out = join(folder, 'odd')
+    await expect(train('odd', { model: { ...TINY.model, heads: 3 } })).rejects.toMatchObject({
+      code: 'config',
+      message: 'expected a width that 3 heads divide, got 32',
+    })
+    expect(readdirSync(out)).toEqual([])
+  })
+})
+
 describe('killed', () => {
   /** Starts a training in a group of its own, and kills all of it once `when` was printed. */
   function killed(out: string, when: RegExp): Promise<void> {

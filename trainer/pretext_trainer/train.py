@@ -36,9 +36,11 @@ def run(job: dict, channel: Channel) -> dict:
         check_same(settings, found[1]["settings"], found[0])
     if place.first and found is None:
         shutil.rmtree(checkpoints.folder, ignore_errors=True)
-        checkpoints.folder.mkdir(parents=True, exist_ok=True)
     place.wait()
+    # Settings that nothing can begin with leave no unfinished training behind.
     start = _start(job, place, checkpoints.folder / "tokenizer", channel)
+    if place.first:
+        checkpoints.folder.mkdir(parents=True, exist_ok=True)
     model = _with_lora(start, job, place) if job["lora"] is not None else start.model.to(place.device)
     # Stages of checkpoints that were made before it was counted.
     done: list[dict] = [] if found is None else [{"cpuSeconds": 0.0, **stage} for stage in found[1]["done"]]
