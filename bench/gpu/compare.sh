@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The comparison on a machine with one GPU or more, in the background: bench/gpu/compare.sh SERVED.gguf [LARGE], then
-# bench/gpu/poll.sh OUT until it says done. LARGE is a folder or a GGUF, and may arrive later. What is done is not done again. $WORK is what pack.sh packed. PLAN is a file with a process a
-# line, what matters most first: a set (compare-SET.yaml), an arm, an epsilon or "-" for all. Several lines of one arm share its parts.
+# bench/gpu/poll.sh OUT until it says done. LARGE is a folder or a GGUF, and may arrive later. What is done is not done again.
+# $WORK is what pack.sh packed. PLAN is a file with a process a line, what matters most first: a set (compare-SET.yaml), an arm, an epsilon or "-" for all. Several lines of one arm share its parts.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 : "${WORK:=/tmp/work}" "${SLOTS:=1024}" "${PLAN:=$here/plan.txt}" "${CORPORA_OF:=debian}" "${EPSILONS:=7.58 1.29 Infinity}" "${CORPORA:=0 1 2}"
@@ -41,14 +41,14 @@ MODEL=$2
 # With WHOLE=1 the first GPU and half of the cores are kept for whole.sh, until that is done.
 half=$(($(env -u OMP_NUM_THREADS nproc) / 2))
 for gpu in $(seq "${WHOLE:-0}" $((gpus > 0 ? gpus - 1 : 0))); do serve "$gpu"; done
-# A larger model that is a GGUF becomes a folder first: minutes, where all processes begin at once.
+as_folder() { # GGUF FOLDER: once it is there; minutes, where all processes begin at once
+  until [ -e "$1" ]; do sleep 1; done
+  PYTHONPATH=trainer:$PYTHONPATH "$PRETEXT_PYTHON" bench/gpu/dequantise.py "$1" "$2.part" >"$WORK/$(basename "$2").log" 2>&1 && mv "$2.part" "$2"
+}
 case ${3:-} in *.gguf)
   gguf=$3
   set -- "$1" "$2" "$WORK/large"
-  [ -d "$3" ] || (
-    until [ -e "$gguf" ]; do sleep 1; done
-    PYTHONPATH=trainer:$PYTHONPATH "$PRETEXT_PYTHON" bench/gpu/dequantise.py "$gguf" "$3.part" >"$WORK/dequantise.log" 2>&1 && mv "$3.part" "$3"
-  ) &
+  [ -d "$3" ] || as_folder "$gguf" "$3" &
   ;;
 esac
 # The larger model writes too, for the set "generator": on the last GPU, once it is there.
@@ -63,11 +63,11 @@ fi
 # A set that begins from the start of another waits for it.
 started="until [ -e runs/gpu/compare-debian/start/result.json ]; do sleep 1; done;"
 declare -A BEFORE=([hint]=$started [labels]=$started [limits]=$started
-  [generator]="$started until (exec 3<>/dev/tcp/127.0.0.1/8002) 2>/dev/null; do sleep 1; done;" [systems]="until [ -d runs/gpu/smollm2 ]; do sleep 1; done;")
+  [generator]="$started for _ in {1..600}; do (exec 3<>/dev/tcp/127.0.0.1/8002) 2>/dev/null && break; sleep 1; done;" [systems]="until [ -d runs/gpu/smollm2 ]; do sleep 1; done;")
 # The four systems begin from the served model, as a folder.
 if grep -q '^systems ' "$PLAN" && [ ! -d runs/gpu/smollm2 ]; then
   if [ -d "$2" ]; then cp -r "$2" runs/gpu/smollm2; else
-    (PYTHONPATH=trainer:$PYTHONPATH "$PRETEXT_PYTHON" bench/gpu/dequantise.py "$2" runs/gpu/smollm2.part && mv runs/gpu/smollm2.part runs/gpu/smollm2) &
+    as_folder "$2" runs/gpu/smollm2 &
   fi
 fi
 # Of processes that begin together the first one trains the start, the others wait for it. "all-gpus" after the epsilon: on all of them.

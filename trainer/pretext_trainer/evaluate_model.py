@@ -114,6 +114,12 @@ def sums_over(
     return sums
 
 
+def told_over(model, sequences: list[Sequence], device: torch.device) -> dict:
+    """Loss in nats per token, accuracy and tokens over all of them, as results of jobs say it."""
+    tokens, loss, right = sums_over(model, sequences, device).sum(axis=0)[:3]
+    return {"loss": float(loss / tokens), "accuracy": float(right / tokens), "tokens": int(tokens)}
+
+
 def run(job: dict, channel: Channel) -> dict:
     rows = [json.loads(line) for line in open(job["texts"], encoding="utf-8") if line.strip()]
     place = Place(job["device"], "fp32", job["threads"])

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..evaluate_model import sequences_of, sums_over
+from ..evaluate_model import sequences_of, told_over
 from ..failure import Failure
 from ..step import loss_sum, predicted_tokens
 from ..tokens import encode
@@ -134,5 +134,4 @@ def next_token(model: nn.Module, tokenizer, rows: list[dict], length: int, devic
     sequences = sequences_of(tokenizer, rows, length)[0]
     if not sequences:
         raise Failure("data", "expected validation texts with at least two tokens, got none")
-    tokens, loss, right = sums_over(model, sequences, device).sum(axis=0)[:3]
-    return {"loss": float(loss / tokens), "accuracy": float(right / tokens), "tokens": int(tokens)}
+    return told_over(model, sequences, device)

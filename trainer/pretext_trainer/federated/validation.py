@@ -8,7 +8,7 @@ from pfl.internal.ops.selector import get_default_framework_module as get_ops
 
 from ..channel import Channel
 from ..checkpoints import Checkpoints
-from ..evaluate_model import Sequence, sequences_of, sums_over
+from ..evaluate_model import Sequence, sequences_of, told_over
 from ..failure import Failure
 from .clients import Row
 from .language_model import LanguageModel
@@ -30,8 +30,7 @@ class Validation:
         self.tokens = sum(sum(s.counted) for s in self._sequences)
 
     def score(self, model: LanguageModel, device: torch.device) -> Score:
-        tokens, loss, right = sums_over(model.network, self._sequences, device).sum(axis=0)[:3]
-        return Score(float(loss / tokens), float(right / tokens), int(tokens))
+        return Score(**told_over(model.network, self._sequences, device))
 
 
 class Looks:

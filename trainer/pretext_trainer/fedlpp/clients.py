@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..evaluate_model import Sequence, sequences_of, sums_over
+from ..evaluate_model import Sequence, sequences_of, told_over
 from ..failure import Failure
 from ..federated.clients import check_apart, read_rows, sequences_of_clients, texts_by_client
 
@@ -61,5 +61,4 @@ class Validation:
             raise Failure("data", f"{path}: expected a validation text of two tokens or more, got none")
 
     def __call__(self, model) -> dict:
-        tokens, loss, right = sums_over(model, self.sequences, next(model.parameters()).device).sum(axis=0)[:3]
-        return {"loss": float(loss / tokens), "accuracy": float(right / tokens), "tokens": int(tokens)}
+        return told_over(model, self.sequences, next(model.parameters()).device)

@@ -190,10 +190,15 @@ def equal_loss(looks: list[list[dict]], start: float) -> list[dict]:
     table = []
     for row in looks:
         points = [(look["trainLoss"], look["aucReference"]) for look in row]
-        found = points[0][1] if points[0][0] == target else None
-        for (high, a), (low, b) in zip(points, points[1:]):
-            if found is None and low <= target <= high:
-                found = b if high == low else a + (high - target) / (high - low) * (b - a)
+        # From each look to the next, and the first one by itself.
+        found = next(
+            (
+                b if high == low else a + (high - target) / (high - low) * (b - a)
+                for (high, a), (low, b) in zip([points[0], *points], points)
+                if low <= target <= high
+            ),
+            None,
+        )
         head = {k: row[0][k] for k in ("method", "rank", "optimiser")}
         table.append({**head, "trainLoss": target, "aucReference": found})
     return table
