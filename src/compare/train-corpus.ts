@@ -1,4 +1,4 @@
-// The second half of every arm that makes a corpus: public texts mixed in where the settings say so, training from the common
+// The second half of every arm that makes a corpus: a part of it or public texts mixed in where the settings say so, training from the common
 // checkpoint, and a look at the validation clients.
 import { join } from 'node:path'
 import { PretextError } from '../errors.ts'
@@ -19,8 +19,13 @@ export async function trainOnCorpus(
   made: ArmMeters,
 ): Promise<TrainedArm> {
   const { inputs, python, onEvent, signal } = task
-  const added = await publicTexts(task, Math.round(corpus.length * settings.publicShare))
-  const texts = [...corpus, ...added]
+  const { corpusTexts = corpus.length, publicShare } = settings
+  const own =
+    corpusTexts < corpus.length
+      ? seededRandom(inputs.seed, 'corpus-texts').sample(corpus, corpusTexts)
+      : corpus
+  const added = await publicTexts(task, Math.round(own.length * publicShare))
+  const texts = [...own, ...added]
   const { model, stages } = await trainOnce({
     out: join(inputs.out, 'training'),
     corpus: { texts, parts: [], simulation: true, mix: null },
@@ -46,7 +51,7 @@ export async function trainOnCorpus(
     meters: { ...made, serverCpuSeconds: made.serverCpuSeconds + cpuSeconds },
     validation: await task.validate(model),
     measures: {
-      corpusTexts: corpus.length,
+      corpusTexts: own.length,
       publicTexts: added.length,
       trainingSteps: stage?.steps ?? 0,
       trainingEpochs: stage?.epochs ?? 0,

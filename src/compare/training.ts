@@ -14,7 +14,9 @@ export const TRAINING_SETTINGS = {
   learningRate: z.number().positive().optional(),
   epochs: z.int().min(1).optional(),
   batch: z.int().min(1).optional(),
-  /** Public texts that are mixed into the corpus, as a share of its size. */
+  /** Texts of the corpus that are trained on, drawn at random; all of them by default. */
+  corpusTexts: z.int().min(2).optional(),
+  /** Public texts that are mixed into what is trained on, as a share of its size. */
   publicShare: z.number().min(0).default(0),
 } as const
 
@@ -29,6 +31,7 @@ export interface TrainingSettings {
   readonly learningRate?: number | undefined
   readonly epochs?: number | undefined
   readonly batch?: number | undefined
+  readonly corpusTexts?: number | undefined
   readonly publicShare: number
 }
 
@@ -37,7 +40,7 @@ export const TRAINING_GRID = { learningRate: [1e-4, 3e-4, 1e-3], epochs: [2, 10]
 
 export function trainingOf(
   training: StageSettings,
-  { publicShare: _, ...own }: TrainingSettings,
+  { publicShare: _, corpusTexts: __, ...own }: TrainingSettings,
 ): StageSettings {
   const given = Object.entries(own).filter(([, value]) => value !== undefined)
   return { ...training, ...Object.fromEntries(given) }

@@ -1,6 +1,7 @@
 // Starts the trainer with one job, hands its events on, and answers with the checked result. The trainer's stderr is kept
 // for the end of an error; where a job reads real texts it is reduced to kinds of errors and places in code.
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -42,6 +43,16 @@ export async function runJob<K extends JobKind>(job: Job<K>, options: RunJobOpti
   }
 }
 
+/** Where a trainer that has imported its packages waits for the next job of this process (trainer/pretext_trainer/warm.py). */
+let sockets: string | undefined
+function socketFolder(): string {
+  if (sockets !== undefined) return sockets
+  const folder = mkdtempSync(join(tmpdir(), 'pretext-trainer-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  sockets = folder
+  return folder
+}
+
 function converse(file: string, options: RunJobOptions): Promise<Record<string, unknown>> {
   const { python, onEvent = () => {}, signal } = options
   const env = options.env ?? process.env
@@ -56,6 +67,7 @@ function converse(file: string, options: RunJobOptions): Promise<Record<string, 
         // Forking after the tokenizer used its threads would print a warning for every child.
         TOKENIZERS_PARALLELISM: 'false',
         HF_HUB_DISABLE_TELEMETRY: '1',
+        PRETEXT_TRAINER_SOCKETS: socketFolder(),
       },
     })
     let last: TrainerEvent | undefined

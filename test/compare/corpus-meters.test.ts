@@ -24,7 +24,11 @@ it('the training is added to what the corpus cost, and private texts are sent as
   }
   const { texts, meters: sent } = await gatherTexts(ground.inputs.clients)
   const made = { ...NO_METERS, llmTokens: 5, serverCpuSeconds: 1000 }
-  const { meters } = await trainOnCorpus(await taskOf(), texts, { publicShare: 0 }, made)
+  const { meters, measures } = await trainOnCorpus(await taskOf(), texts, { publicShare: 0 }, made)
+  expect(measures).toMatchObject({ corpusTexts: texts.length, publicTexts: 0 })
+  const few = await trainOnCorpus(await taskOf(), texts, { publicShare: 0, corpusTexts: 20 }, made)
+  expect(few.measures).toMatchObject({ corpusTexts: 20 })
+  expect(few.measures?.trainingSteps).toBeLessThan(measures?.trainingSteps as number)
   expect(meters).toEqual({ ...made, serverCpuSeconds: expect.any(Number) })
   expect(meters.serverCpuSeconds).toBeGreaterThan(1000)
   expect(meters.serverCpuSeconds).toBeLessThan(1060)

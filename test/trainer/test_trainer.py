@@ -474,7 +474,7 @@ class EndTest(WithFolder):
             mock.patch.object(program, "listen"),
             mock.patch.object(check, "run", side_effect=error),
         ):
-            self.assertEqual(program._run("JOB.json"), 1)
+            self.assertEqual(program.run("JOB.json"), 1)
         (event,) = said.events
         self.assertEqual(event.pop("event"), "failed")
         return event

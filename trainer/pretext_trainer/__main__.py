@@ -9,6 +9,7 @@ from .channel import Channel, open_channel
 from .failure import Failure
 from .protocol import check_result, read_job
 from .stop import listen
+from .warm import run_as_child
 
 # kind -> module with run(job, channel) -> result. Imported when needed: torch takes seconds to load.
 KINDS = {
@@ -103,7 +104,7 @@ def _missing_package(name: str | None, version: tuple[int, ...], folder: str) ->
     return Failure("dependency", f"federated arms need Python 3.11 or 3.12 with the package pfl, and {has}", hint)
 
 
-def _run(path: str) -> int:
+def run(path: str) -> int:
     rank = int(os.environ.get("RANK", "0"))
     channel: Channel | None = None
     try:
@@ -149,4 +150,5 @@ def _fail(channel: Channel | None, code: str, message: str, hint: str | None) ->
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m pretext_trainer JOB.json")
-    sys.exit(_run(sys.argv[1]))
+    ended = run_as_child(sys.argv[1])
+    sys.exit(run(sys.argv[1]) if ended is None else ended)
