@@ -38,18 +38,24 @@ export interface BatchConfig extends z.output<typeof BatchSchema> {
   readonly basePath: string
   /** Absolute path of the folder of all jobs. */
   readonly folder: string
+  /** file:line:column of the value at these keys. */
+  readonly place: (keys: readonly string[]) => string
 }
 
-const HINT = 'docs/batch.md explains every key; configs/batch.yaml is an example'
+export const BATCH_HINT = 'docs/batch.md explains every key; configs/batch.yaml is an example'
 
 export async function loadBatch(file: string): Promise<BatchConfig> {
-  const { value, place } = await readYamlFile(file, BatchSchema, { what: 'batch', hint: HINT })
+  const { value, place } = await readYamlFile(file, BatchSchema, { what: 'batch', hint: BATCH_HINT })
   const absolute = resolve(file)
   const path = (relative: string) => resolve(dirname(absolute), relative)
   // In this order whatever the order in the file: each needs what the one before it made.
   const ordered = STEPS.filter((step) => value.steps.includes(step))
   if (ordered[0] !== 'generate') {
-    throw yamlProblems([`${place(['steps'])}: steps: expected generate among them, got none`], 'batch', HINT)
+    throw yamlProblems(
+      [`${place(['steps'])}: steps: expected generate among them, got none`],
+      'batch',
+      BATCH_HINT,
+    )
   }
   return {
     ...value,
@@ -57,5 +63,6 @@ export async function loadBatch(file: string): Promise<BatchConfig> {
     file: absolute,
     basePath: path(value.base),
     folder: path(value.output.folder),
+    place,
   }
 }

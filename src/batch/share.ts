@@ -36,7 +36,11 @@ export function shareOf(options: {
         { code: 'config', hint: 'set "shares" in the batch file to the Job\'s spec.completions' },
       )
     }
-    return checked({ index, count: declared, from: 'JOB_COMPLETION_INDEX' }, 'shares in the batch file')
+    return checked(
+      { index, count: declared, from: 'JOB_COMPLETION_INDEX' },
+      'shares in the batch file',
+      'make "shares" in the batch file equal to the Job\'s spec.completions',
+    )
   }
   return { index: 0, count: 1, from: 'all jobs' }
 }
@@ -47,16 +51,20 @@ function slurmShare(env: Environment): Share {
   const first = wholeNumber('SLURM_ARRAY_TASK_MIN', env)
   // --array=0-30:10 has the tasks 0, 10, 20, 30.
   const step = env.SLURM_ARRAY_TASK_STEP === undefined ? 1 : wholeNumber('SLURM_ARRAY_TASK_STEP', env)
-  return checked({ index: (id - first) / Math.max(1, step), count, from: 'SLURM_ARRAY_TASK_ID' }, 'the array')
+  return checked(
+    { index: (id - first) / Math.max(1, step), count, from: 'SLURM_ARRAY_TASK_ID' },
+    'the array',
+    'use an array without gaps, such as --array=0-7',
+  )
 }
 
 /** An index outside would leave jobs to nobody, so a list of tasks with gaps (--array=1,5,7) is refused. */
-function checked(share: Share, of: string): Share {
+function checked(share: Share, of: string, remedy: string): Share {
   const { index, count, from } = share
   if (Number.isInteger(index) && index >= 0 && index < count) return share
   throw new PretextError(`expected ${from} to be one of ${count} in a row (${of}), got one outside`, {
     code: 'config',
-    hint: 'use an array without gaps, such as --array=0-7, or give the share yourself: --share I/N',
+    hint: `${remedy}, or give the share yourself: --share I/N`,
   })
 }
 

@@ -38,7 +38,8 @@ export async function stepArguments(
   }
 }
 
-function flagsOf(flags: Readonly<Record<string, string | number | boolean>>): string[] {
+/** As words of a command line. */
+export function flagsOf(flags: Readonly<Record<string, string | number | boolean>>): string[] {
   return Object.entries(flags).flatMap(([name, value]) =>
     value === true ? [`--${name}`] : value === false ? [`--no-${name}`] : [`--${name}`, String(value)],
   )

@@ -1,7 +1,7 @@
 // What "pretext doctor" says of the Python that trains and evaluates: which one it is and what it has, or what will be made
 // when it is first needed.
 import { PretextError } from '../errors.ts'
-import { FEDERATED_NEEDS, findBasePython, NAME_ANOTHER } from '../finetune/base-python.ts'
+import { checkPython, FEDERATED_NEEDS, findBasePython, NAME_ANOTHER } from '../finetune/base-python.ts'
 import type { Environment } from '../models/cache-folder.ts'
 import { shown } from './output/output.ts'
 
@@ -21,9 +21,17 @@ export async function checkTrainer(env: Environment = process.env): Promise<Chec
     state,
     detail,
   })
-  if (state === 'absent') return check('note', await whatWillBeMade(shown(folder ?? ''), env))
-  if (state === 'damaged') {
-    return check('note', `${shown(folder ?? '')} was left half made; it is made again on next use`)
+  try {
+    if (state === 'absent') return check('note', await whatWillBeMade(shown(folder ?? ''), env))
+    if (state === 'damaged') {
+      await findBasePython({ env })
+      return check('note', `${shown(folder ?? '')} was left half made; it is made again on next use`)
+    }
+    // As a training does, before anything runs on it.
+    if (state === 'given') await checkPython(python, 'PRETEXT_PYTHON', env)
+  } catch (error) {
+    if (error instanceof PretextError) return check('missing', `${whyOf(error)}; ${PURPOSE}`)
+    throw error
   }
   try {
     const { runJob } = await import('../finetune/run-job.ts')
@@ -33,13 +41,18 @@ export async function checkTrainer(env: Environment = process.env): Promise<Chec
       ([, version]) => version == null,
     )
     if (missing.length > 0) {
-      return check('missing', `${python} has no ${missing.map(([which]) => which).join(', ')}; ${PURPOSE}`)
+      const remedy =
+        folder === undefined
+          ? 'install the packages of trainer/requirements.txt for it, or unset PRETEXT_PYTHON'
+          : `remove ${shown(folder)}, and it is made again`
+      const has = `${python} has no ${missing.map(([which]) => which).join(', ')}`
+      return check('missing', `${has}: ${remedy}; ${PURPOSE}`)
     }
     const gpus = found.gpus === 0 ? 'no GPU' : `${found.gpus} x ${found.device}`
     const has = `Python ${found.python}, PyTorch ${torch}, ${gpus}; ${PURPOSE}`
     return pfl == null ? check('note', `${has}; ${withoutPfl(folder)}`) : check('ok', has)
   } catch (error) {
-    const why = error instanceof PretextError ? error.message.split('\n')[0] : 'an error'
+    const why = error instanceof PretextError ? whyOf(error) : 'an error'
     return check('missing', `${python} does not run the trainer: ${why}`)
   }
 }
@@ -47,15 +60,15 @@ export async function checkTrainer(env: Environment = process.env): Promise<Chec
 async function whatWillBeMade(folder: string, env: Environment): Promise<string> {
   const { ENVIRONMENT_TEXT } = await import('../finetune/environment.ts')
   const made = `made on first use in ${folder} (${ENVIRONMENT_TEXT}); ${PURPOSE}`
-  try {
-    const { takesAll, version } = await findBasePython({ env })
-    return takesAll
-      ? made
-      : `${made}; there is Python ${version}, and ${FEDERATED_NEEDS}: install one of them before`
-  } catch (error) {
-    if (error instanceof PretextError) return `${made}; ${error.message}`
-    throw error
-  }
+  const { takesAll, version } = await findBasePython({ env })
+  return takesAll
+    ? made
+    : `${made}; there is Python ${version}, and ${FEDERATED_NEEDS}: install one of them before`
+}
+
+/** In one line, with what to do about it. */
+function whyOf({ message, hint }: PretextError): string {
+  return `${message.split('\n')[0]}${hint === undefined ? '' : `: ${hint}`}`
 }
 
 /** `folder` is the environment's where pretext made it. */

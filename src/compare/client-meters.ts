@@ -44,7 +44,9 @@ export async function clientMeters(
   run: string,
 ): Promise<MeasuredClients> {
   const { config } = loaded
-  const { rounds } = config.evolution
+  const { rounds, labels: byLabel } = config.evolution
+  // Measured shares of labels are asked for in one round more, whose few bytes are not in the means.
+  const asked = byLabel?.shares === 'measured' ? rounds + 1 : rounds
   const clients = await sampledClients(task)
   const more = { onEvent: task.onEvent, ...(task.signal === undefined ? {} : { signal: task.signal }) }
   const embedder = await openEmbedder(loaded, more)
@@ -91,8 +93,8 @@ export async function clientMeters(
   const mean = (total: number) => total / totals.votes
   return {
     meters: {
-      rounds,
-      participations: rounds * task.clients,
+      rounds: asked,
+      participations: asked * task.clients,
       bytesDownPerClientRound: mean(totals.down),
       bytesUpPerClientRound: mean(totals.up),
       clientCpuSecondsPerRound: mean(totals.cpu),

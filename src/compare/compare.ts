@@ -13,7 +13,7 @@ import { collect } from './collect.ts'
 import type { CompareConfig } from './config.ts'
 import { baseConfig, type CompareOptions, onGround } from './ground.ts'
 import { type Points, pointsOf } from './points.ts'
-import { ARMS, armOf } from './registry.ts'
+import { ARMS } from './registry.ts'
 
 export interface Compared {
   readonly report: ComparisonReport
@@ -29,7 +29,6 @@ export async function compare(config: CompareConfig, options: CompareOptions = {
     options.onEvent?.(event)
   }
   // In the order of the registry, and all settings checked, before the first hour is spent.
-  for (const name of Object.keys(config.arms)) armOf(name)
   const plans = ARMS.filter(({ name }) => config.arms[name] !== undefined).map((arm) => ({
     arm,
     points: pointsOf(arm, config.arms[arm.name], config.trials, config.file),

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { readYamlFile, yamlProblems } from '../config/yaml-file.ts'
 import { Stage } from '../finetune/train-job.ts'
+import { ARMS } from './registry.ts'
 import { TRAINING_DEFAULTS } from './training.ts'
 
 const count = z.int().positive()
@@ -103,10 +104,15 @@ export async function loadCompare(file: string): Promise<CompareConfig> {
     ...(new Set(value.seeds).size < value.seeds.length ? ['seeds'] : []),
     ...(new Set(value.epsilons).size < value.epsilons.length ? ['epsilons'] : []),
   ]
-  if (twice.length > 0) {
-    const lines = twice.map((key) => `${place([key])}: ${key}: expected each value once`)
-    throw yamlProblems(lines, 'comparison', HINT)
-  }
+  const names = ARMS.map(({ name }) => name)
+  const unknown = Object.keys(value.arms).filter((name) => !names.includes(name))
+  const lines = [
+    ...twice.map((key) => `${place([key])}: ${key}: expected each value once`),
+    ...unknown.map(
+      (name) => `${place(['arms', name])}: arms: expected one of ${names.join(', ')}, got "${name}"`,
+    ),
+  ]
+  if (lines.length > 0) throw yamlProblems(lines, 'comparison', HINT)
   return {
     ...value,
     file: absolute,

@@ -73,9 +73,9 @@ export async function onGround<T>(
     })
   }
   await mkdir(config.folder, { recursive: true })
+  const split = await splitClients(loaded, join(config.folder, 'data'), config.validationShare, signal)
   // A report alone needs no trainer, and must not begin what it reports on.
   const python = options.doneOnly ? '' : (options.python ?? (await trainerPython({ onEvent, signal })))
-  const split = await splitClients(loaded, join(config.folder, 'data'), config.validationShare, signal)
   const { counts } = split
   onEvent({
     type: 'note',
@@ -166,7 +166,18 @@ export async function baseConfig(config: CompareConfig, epsilon: number): Promis
   const set = Object.entries({ ...config.set, 'privacy.epsilon': epsilon }).map(
     ([key, value]) => `${key}=${value === Number.POSITIVE_INFINITY ? '.inf' : JSON.stringify(value)}`,
   )
-  return loadConfig(config.basePath, { set })
+  try {
+    return await loadConfig(config.basePath, { set })
+  } catch (error) {
+    if (!(error instanceof PretextError) || Object.keys(config.set).length === 0) throw error
+    // Of its own fault the base tells the place; what is set here stands nowhere in it.
+    await loadConfig(config.basePath)
+    const message = error.message.replaceAll(/^.*?:\d+:\d+: /gm, `${config.file}: set: `)
+    throw new PretextError(message, {
+      code: error.code,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    })
+  }
 }
 
 /** Configuration, tokenizer and weights of a model folder: another checkpoint under the same name is another start. */

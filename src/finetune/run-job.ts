@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { PretextError } from '../errors.ts'
+import { offlineBy } from '../models/cache-folder.ts'
 import { JOB_KINDS, type Job, type JobKind, type JobResult, jobFile, TrainerEvent } from './protocol.ts'
 
 /** The folder of the Python package: beside src/ in the tree, beside dist/ when installed. */
@@ -67,6 +68,8 @@ function converse(file: string, options: RunJobOptions): Promise<Record<string, 
         // Forking after the tokenizer used its threads would print a warning for every child.
         TOKENIZERS_PARALLELISM: 'false',
         HF_HUB_DISABLE_TELEMETRY: '1',
+        // Its libraries know these two alone.
+        ...(offlineBy(env) === undefined ? {} : { HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' }),
         PRETEXT_TRAINER_SOCKETS: socketFolder(),
       },
     })

@@ -1,8 +1,8 @@
 // Training as one call: a corpus and settings in, a folder with model, card and training.json out. The trainer does the
 // work; this decides where things go and what is refused, and writes what is said of the result.
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { writeDurable } from '../durable.ts'
 import { PretextError } from '../errors.ts'
 import { ignoreEvents, type OnEvent } from '../events.ts'
@@ -82,7 +82,7 @@ export async function trainModel(options: TrainOptions): Promise<Trained> {
   for (const message of warnings) onEvent({ type: 'warning', message })
   await checkOut(out, options.resume === true)
   const python = await trainerPython({ ...options.environment, onEvent, signal })
-  await mkdir(out, { recursive: true })
+  const made = await mkdir(out, { recursive: true })
   // After a crash the lock is left behind: a resume waits until it has gone stale.
   const unlock = await takeLock(out, 'training', options.resume === true ? {} : { waitMs: 2000 })
   const scratch = await mkdtemp(join(tmpdir(), 'pretext-train-'))
@@ -108,6 +108,7 @@ export async function trainModel(options: TrainOptions): Promise<Trained> {
   } finally {
     await rm(scratch, { recursive: true, force: true })
     await unlock()
+    if (made !== undefined) await removeEmpty(out, made)
   }
 
   function checkGenerator({ modelName, allowGenerator }: TrainOptions): string[] {
@@ -158,6 +159,17 @@ async function jobOf(options: TrainOptions, out: string, scratch: string): Promi
         : model,
     lora: options.lora ?? null,
     ...options.settings,
+  }
+}
+
+/** Removes a folder with nothing in it, and those above it up to `top`: what was refused leaves none behind. */
+async function removeEmpty(folder: string, top: string): Promise<void> {
+  for (let path = folder; path.length >= top.length; path = dirname(path)) {
+    try {
+      await rmdir(path)
+    } catch {
+      return
+    }
   }
 }
 

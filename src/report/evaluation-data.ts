@@ -55,7 +55,8 @@ export interface EvaluationReport {
     readonly comparedClients: number
     readonly comparedTexts: number
   }
-  readonly embedder: { readonly model: string; readonly dim: number; readonly sha256: string }
+  /** Null where no figure needs one. */
+  readonly embedder: { readonly model: string; readonly dim: number; readonly sha256: string } | null
   /** k of precision and recall, and most draws for an interval. */
   readonly neighbours: number
   readonly resamples: number

@@ -123,7 +123,7 @@ function howSection(report: EvaluationReport): Markup {
       'Real texts',
       `${count(reference.texts)} of ${count(reference.clients)} clients; figures of the columns on ${count(reference.comparedTexts)} of ${count(reference.comparedClients)}`,
     ],
-    ['Embedder', `${embedder.model}, ${embedder.dim} dimensions`],
+    ...(embedder === null ? [] : [['Embedder', `${embedder.model}, ${embedder.dim} dimensions`] as const]),
     [
       'Intervals',
       `at most ${count(report.resamples)} draws over clients, and over models and corpora where there are several`,

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import type { LoadedConfig } from '../config/load.ts'
 import { writeDurable } from '../durable.ts'
+import type { Embedder } from '../embeddings/embedder.ts'
 import { PretextError } from '../errors.ts'
 import { equalColumns, type TextColumn } from '../evaluate/columns.ts'
 import { corpusFigures } from '../evaluate/corpora.ts'
@@ -108,8 +109,11 @@ async function work(options: EvaluateOptions): Promise<Evaluated> {
   const compared = sampleClients(rows, sample, random.fork('reference'))
   const trainer = { python, onEvent, signal }
 
-  const embedder = await openEmbedder(loaded, { onEvent, ...(signal === undefined ? {} : { signal }) })
-  const { identity } = embedder
+  // Models are told apart by next tokens alone, which need no embedder.
+  const embedder =
+    metrics.length === 0
+      ? null
+      : await openEmbedder(loaded, { onEvent, ...(signal === undefined ? {} : { signal }) })
   let columnFigures: EvaluationColumn[] = []
   let modelsMeasured: ModelFigures[] = []
   try {
@@ -121,7 +125,7 @@ async function work(options: EvaluateOptions): Promise<Evaluated> {
           resamples,
           random,
         })
-        if (metrics.length === 0) return
+        if (embedder === null) return
         const equal = equalColumns(columns, sample, random)
         warnSmall(equal[0]?.sets[0]?.length ?? 0, onEvent)
         columnFigures = await corpusFigures({
@@ -140,7 +144,7 @@ async function work(options: EvaluateOptions): Promise<Evaluated> {
       options.temporary === undefined ? {} : { root: options.temporary },
     )
   } finally {
-    await embedder.dispose()
+    await embedder?.dispose()
   }
   const report: EvaluationReport = {
     format: 'pretext-evaluation',
@@ -155,7 +159,7 @@ async function work(options: EvaluateOptions): Promise<Evaluated> {
       comparedClients: new Set(compared.map((row) => row.client)).size,
       comparedTexts: compared.length,
     },
-    embedder: { model: identity.model, dim: identity.dim, sha256: identity.sha256 },
+    embedder: embedder === null ? null : embedderOf(embedder),
     neighbours,
     resamples,
     sequenceTokens,
@@ -171,6 +175,10 @@ async function work(options: EvaluateOptions): Promise<Evaluated> {
   await writeDurable(json, `${JSON.stringify(report, null, 2)}\n`)
   await writeDurable(html, renderEvaluation(report))
   return { report, json, html }
+}
+
+function embedderOf({ identity: { model, dim, sha256 } }: Embedder): EvaluationReport['embedder'] {
+  return { model, dim, sha256 }
 }
 
 /** What is measured: what was asked for, or all that there is something for. */

@@ -91,6 +91,18 @@ describe('shares', () => {
     )
   })
 
+  it.each([
+    [{ JOB_COMPLETION_INDEX: '4' }, 'make "shares" in the batch file equal to the Job\'s spec.completions'],
+    [
+      { SLURM_ARRAY_TASK_ID: '7', SLURM_ARRAY_TASK_COUNT: '3', SLURM_ARRAY_TASK_MIN: '1' },
+      'use an array without gaps, such as --array=0-7',
+    ],
+  ])('%o is told what to do there', (env, remedy) => {
+    expect(() => shareOf({ env, declared: 4 })).toThrow(
+      expect.objectContaining({ hint: `${remedy}, or give the share yourself: --share I/N` }),
+    )
+  })
+
   it.each(['0/3', '4/3', '1', 'a/b', '1/0'])('--share %s is refused', (given) => {
     expect(() => shareOf({ env: {}, given })).toThrow(
       expect.objectContaining({

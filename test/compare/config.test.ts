@@ -9,6 +9,7 @@ import { defineArm } from '../../src/compare/arm.ts'
 import { best } from '../../src/compare/arm-runs.ts'
 import { dpFedAvg, dpFtrl } from '../../src/compare/arms/federated.ts'
 import { loadCompare } from '../../src/compare/config.ts'
+import { baseConfig } from '../../src/compare/ground.ts'
 import { NO_METERS } from '../../src/compare/meters.ts'
 import { pointsOf } from '../../src/compare/points.ts'
 import { ARMS, armOf } from '../../src/compare/registry.ts'
@@ -63,6 +64,20 @@ describe('the file of a comparison', () => {
   })
 })
 
+it('an arm that is none is refused with its place, and with all other problems', async () => {
+  const file = await fileOf({ ...plain, seeds: [1, 1], arms: { pretext: null, 'dp-ftlr': null } })
+  await expect(loadCompare(file)).rejects.toThrow(
+    /:\d+:\d+: seeds: expected each value once\n.*:\d+:\d+: arms: expected one of pretext, expand-only, .*, got "dp-ftlr"$/,
+  )
+})
+
+it('a key that the base does not take is told of the file that sets it', async () => {
+  const { config } = await workspace(() => {})
+  const file = await fileOf({ ...plain, base: config, set: { 'evolution.round': 8 } })
+  const loaded = await loadCompare(file)
+  await expect(baseConfig(loaded, 1)).rejects.toThrow(`${loaded.file}: set: unknown key "evolution.round"`)
+})
+
 const arm = defineArm({
   name: 'test-arm',
   about: 'a test',
@@ -91,13 +106,13 @@ it.each([3, [3], { rate: 3 }, [null]])('a grid of %j is refused in words', async
 })
 
 describe('the steps of a client', () => {
-  it.each([dpFedAvg, dpFtrl])('are refused where they end before its epochs ($name)', (own) => {
+  it.each([dpFedAvg, dpFtrl])('are those of one pass: not both steps and epochs ($name)', (own) => {
     const settings = (given: object) => () => pointsOf(own, { settings: { ...given } }, 1, 'f').points
-    expect(settings({ clientEpochs: 3 })).toThrow(
-      `f: arms.${own.name}.settings.clientSteps: expected at least as many steps as clientEpochs`,
+    expect(settings({ clientEpochs: 2 })).toThrow(
+      `f: arms.${own.name}.settings.clientSteps: expected null with more than one of clientEpochs: steps are those of one pass at most`,
     )
     expect(settings({ clientEpochs: 3, clientSteps: null })()).toHaveLength(1)
-    expect(settings({ clientEpochs: 2 })()).toHaveLength(1)
+    expect(settings({ clientSteps: 4 })()).toHaveLength(1)
   })
 })
 

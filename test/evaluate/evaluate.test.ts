@@ -101,7 +101,12 @@ describe('an evaluation of a simulation', () => {
       expect(told).not.toContain(text)
       expect(told).not.toContain(client)
     }
-    // Three processes of Python with PyTorch, a minute on busy cores.
+    expect(report.embedder).toMatchObject({ dim: expect.any(Number) })
+    const alone = await evaluate({ corpus: space.out, metrics: ['next-token'], models: [tiny.folder] })
+    expect(alone.report).toMatchObject({ embedder: null, columns: [] })
+    const lossOf = (models: typeof report.models) => models[0]?.figures['cross-entropy']?.value
+    expect(lossOf(alone.report.models)).toBe(lossOf(report.models))
+    // Four processes of Python with PyTorch, a minute on busy cores.
   })
 })
 

@@ -47,6 +47,28 @@ describe('pretext train', () => {
     )
   })
 
+  it('takes public texts or none', async () => {
+    for (const both of [
+      ['--no-pretrain', '--pretrain', file],
+      ['--pretrain', file, '--no-pretrain'],
+    ]) {
+      const { code, stderr } = await said('train', file, ...both)
+      expect(code).toBe(2)
+      expect(stderr).toContain('expected --pretrain FILE or --no-pretrain, got both')
+    }
+  })
+
+  it('wants no --mix for one file without a report, and its help says so', async () => {
+    const { stderr } = await said('train', file, '--no-pretrain')
+    expect(stderr).toContain('PRETEXT_PYTHON')
+    const help = vi.spyOn(console, 'log').mockImplementation(() => {})
+    await main(['train', '--help'])
+    const text = String(help.mock.calls[0]?.[0]).replace(/\s+/g, ' ')
+    expect(text).toContain('--mix Train on several runs or files together;')
+    expect(text).toContain('(finetune --provider openai: also for one file without the report of a run)')
+    expect(text).toContain('(default: 20; finetune: 1, with --provider openai 3)')
+  })
+
   it('refuses an empty corpus and a mixture, and leaves no folder', async () => {
     const empty = join(folder, 'empty.jsonl')
     await writeFile(empty, '')
@@ -75,6 +97,18 @@ describe('pretext finetune', () => {
     const { code, stderr } = await said('finetune', run, '--model', 'no model')
     expect(code).toBe(3)
     expect(stderr).toContain('no model: expected a model folder, a GGUF file')
+  })
+
+  it('at an endpoint takes no option that the endpoint would not hear of', async () => {
+    const openai = ['finetune', run, '--provider', 'openai', '--model', 'm', '--yes']
+    const local = ['--rank', '4', '--quantise', 'nf4', '--schedule', 'linear', '--patience', '3', '--no-gguf']
+    const { code, stderr } = await said(...openai, '--instruction', 'Write.', ...local)
+    expect(code).toBe(2)
+    expect(stderr).toContain(
+      'expected no --rank, --quantise, --schedule, --patience, --no-gguf with --provider openai: the endpoint takes only --epochs, --batch and --seed\n',
+    )
+    const taken = await said(...openai, '--epochs', '2', '--batch', '3', '--seed', '1')
+    expect(taken.stderr).toContain('expected --instruction')
   })
 
   it('refuses the model that wrote the corpus', async () => {

@@ -132,12 +132,13 @@ describe('the Python that it is made with', () => {
 })
 
 describe('doctor', () => {
-  const checked = (pfl: string | null) =>
-    `echo '${JSON.stringify({
+  /** Says its version, and what it has as the trainer does. */
+  const checked = (pfl: string | null, torch: string | null = '2.13.0') =>
+    `[ "$1" = -c ] && echo 3.13 && exit; echo '${JSON.stringify({
       event: 'done',
       result: {
         python: '3.13.1',
-        packages: { torch: '2.13.0', transformers: '5', peft: '0', accelerate: '1', pfl },
+        packages: { torch, transformers: '5', peft: '0', accelerate: '1', pfl },
         device: 'cpu',
         gpus: 0,
       },
@@ -176,7 +177,40 @@ describe('doctor', () => {
       ),
     )
     expect(await of({ python3: '3.13', 'python3.12': '3.12' })).toMatch(/evaluate$/)
-    expect(await of({})).toMatch(/expected Python 3\.11 or newer for the trainer, and python3 is not there$/)
+  })
+
+  it('says what to do where there is no Python', async () => {
+    const env = { ...(await cache()), PATH: await pathOf({}) }
+    const missing = {
+      name: 'trainer (Python)',
+      state: 'missing',
+      detail:
+        'expected Python 3.11 or newer for the trainer, and python3 is not there: install Python 3.11 or newer, or set PRETEXT_PYTHON to one that has the packages of trainer/requirements.txt; for train, finetune and evaluate',
+    }
+    expect(await checkTrainer(env)).toEqual(missing)
+    // Half made, it is made again, which needs one too.
+    await mkdir((await trainerEnvironment({ env })).folder as string, { recursive: true })
+    expect(await checkTrainer(env)).toEqual(missing)
+  })
+
+  it('says of an interpreter that is too old what a training says', async () => {
+    const old = await script('echo 3.8.1')
+    const env = { ...(await cache()), PRETEXT_PYTHON: old }
+    const { message, hint } = await trainerPython({ env }).catch((error) => error)
+    expect(message).toBe(`expected Python 3.11 or newer for the trainer, got 3.8.1 (${old})`)
+    expect(await checkTrainer(env)).toMatchObject({
+      state: 'missing',
+      detail: `${message}: ${hint}; for train, finetune and evaluate`,
+    })
+  })
+
+  it('says of an interpreter without packages what to do', async () => {
+    const bare = await script(checked(null, null))
+    const env = { ...(await cache()), PRETEXT_PYTHON: bare }
+    expect(await checkTrainer(env)).toMatchObject({
+      state: 'missing',
+      detail: `${bare} has no torch: install the packages of trainer/requirements.txt for it, or unset PRETEXT_PYTHON; for train, finetune and evaluate`,
+    })
   })
 })
 

@@ -40,6 +40,17 @@ describe('a job', () => {
     ])
   })
 
+  it('asks no network where PRETEXT_OFFLINE forbids it', async () => {
+    const say = `echo '{"event":"note","message":"'"$HF_HUB_OFFLINE$TRANSFORMERS_OFFLINE"'"}'; echo '${CHECKED}'`
+    const told = async (env: Record<string, string>) => {
+      const events: TrainerEvent[] = []
+      await check(say, { env: { PATH: process.env.PATH, ...env }, onEvent: (event) => events.push(event) })
+      return events
+    }
+    expect(await told({ PRETEXT_OFFLINE: 'yes' })).toEqual([{ event: 'note', message: '11' }])
+    expect(await told({ PRETEXT_OFFLINE: '0' })).toEqual([{ event: 'note', message: '' }])
+  })
+
   it('that fails keeps its code, its words and its hint', async () => {
     await expect(
       check(`echo '{"event":"failed","code":"data","message":"no texts","hint":"get some"}'; exit 1`),

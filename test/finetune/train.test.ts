@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -118,12 +118,16 @@ describe('a training', () => {
 
 describe('settings that nothing can begin with', () => {
   it('leave no training behind that was not finished', async () => {
-    const out = join(folder, 'odd')
-    await expect(train('odd', { model: { ...TINY.model, heads: 3 } })).rejects.toMatchObject({
+    await expect(train('odd/model', { model: { ...TINY.model, heads: 3 } })).rejects.toMatchObject({
       code: 'config',
       message: 'expected a width that 3 heads divide, got 32',
     })
-    expect(readdirSync(out)).toEqual([])
+    expect(existsSync(join(folder, 'odd'))).toBe(false)
+    // A folder that was there stays.
+    const own = join(folder, 'own-empty')
+    await mkdir(own)
+    await expect(train('own-empty', { model: { ...TINY.model, heads: 3 } })).rejects.toThrow('heads divide')
+    expect(readdirSync(own)).toEqual([])
   })
 })
 

@@ -1,10 +1,12 @@
 # Promises of the trainer's parts, on the CPU with tiny models: run by test/trainer/python.test.ts.
+import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -306,18 +308,51 @@ class StartTest(WithFolder):
         self.assertEqual(raised.exception.code, "config")
         self.assertTrue(raised.exception.message.startswith(f"{file}: Transformers could not load it ("), raised.exception.message)
 
-    def test_without_a_network_the_hub_is_told(self):
+    def test_why_a_model_of_the_hub_is_not_there_is_told(self):
         script = (
             "import torch\nfrom pretext_trainer import start\nfrom pretext_trainer.failure import Failure\n"
             "try:\n    start.checkpoint({'from': 'hub', 'model': 'owner/name', 'revision': None}, torch.float32)\n"
             "except Failure as failure:\n    print(failure.code, failure.message, failure.hint, sep='|')"
         )
-        env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(self.folder)}
-        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True).stdout
-        code, message, hint = said.strip().split("|")
-        self.assertEqual(code, "dependency")
-        self.assertRegex(message, r"^could not load owner/name from the Hugging Face Hub \(\w+\)$")
-        self.assertIn("name a local folder or GGUF file", hint)
+        asked: list[str] = []
+
+        class Hub(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                asked.append(self.path)
+                self.send_response(int(self.path.split("/")[1]))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_HEAD
+
+            def log_message(self, *_):
+                pass
+
+        def told(endpoint: str, **more: str) -> str:
+            env = {k: v for k, v in os.environ.items() if k not in ("PRETEXT_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
+            env.update({"HF_ENDPOINT": endpoint, "HF_HOME": str(self.folder), **more})
+            said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True).stdout
+            code, message, hint = said.strip().split("|")
+            self.assertEqual(code, "dependency")
+            self.assertIn("name a local folder or GGUF file", hint)
+            return message
+
+        self.assertRegex(
+            told("http://127.0.0.1:9"), r"^could not reach the Hugging Face Hub for owner/name \(ConnectionRefusedError\)$"
+        )
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            hub = f"http://127.0.0.1:{server.server_port}"
+            # As src/finetune/run-job.ts sets them.
+            offline = {"PRETEXT_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+            self.assertEqual(
+                told(f"{hub}/404", **offline),
+                "owner/name is not in the cache of the Hugging Face Hub, and PRETEXT_OFFLINE forbids to fetch it",
+            )
+            self.assertEqual(asked, [])
+            self.assertEqual(told(f"{hub}/404"), "the Hugging Face Hub has no model owner/name")
+            self.assertEqual(told(f"{hub}/403"), "could not load owner/name from the Hugging Face Hub (HTTP 403)")
+            server.shutdown()
 
     def test_what_is_not_there_is_told(self):
         with self.assertRaises(Failure) as raised:

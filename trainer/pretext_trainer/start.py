@@ -152,14 +152,55 @@ def _load_tokenizer(name: str, where: dict) -> PreTrainedTokenizerBase:
 
 def _not_loaded(wanted: dict, error: Exception) -> Failure:
     if wanted["from"] == "hub":
-        return Failure(
-            "dependency",
-            f"could not load {wanted['model']} from the Hugging Face Hub ({type(error).__name__})",
-            "check the name and the network (HF_TOKEN for gated models), or name a local folder or GGUF file",
-        )
+        return _not_fetched(wanted, error)
     reason = str(error).splitlines()[0][:200] if isinstance(error, (ValueError, OSError, KeyError)) else ""
     return Failure(
         "config",
         f"{wanted['model']}: Transformers could not load it ({type(error).__name__}{': ' + reason if reason else ''})",
         "the file may be damaged, or of an architecture that Transformers does not know",
     )
+
+
+def _not_fetched(wanted: dict, error: Exception) -> Failure:
+    """Why a model of the Hub is not there, by kinds of errors alone: their words may quote a token."""
+    called = wanted["model"] if wanted["revision"] is None else f"{wanted['model']}@{wanted['revision']}"
+    instead = "name a local folder or GGUF file"
+    offline = _offline_by()
+    if offline is not None and isinstance(error, OSError):
+        return Failure(
+            "dependency",
+            f"{called} is not in the cache of the Hugging Face Hub, and {offline} forbids to fetch it",
+            f"unset it for the first use, or {instead}",
+        )
+    chain = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None and before not in chain:
+        chain.append(before)
+    kinds = [type(each).__name__ for each in chain]
+    answers = (getattr(getattr(each, "response", None), "status_code", None) for each in chain)
+    status = next((answer for answer in answers if answer is not None), None)
+    if {"RepositoryNotFoundError", "RevisionNotFoundError"} & set(kinds) or (
+        # A model that is there may still lack a file.
+        status == 404 and not {"EntryNotFoundError", "RemoteEntryNotFoundError"} & set(kinds)
+    ):
+        return Failure(
+            "dependency",
+            f"the Hugging Face Hub has no model {called}",
+            f"check the name (a private model needs HF_TOKEN), or {instead}",
+        )
+    if status is None and "LocalEntryNotFoundError" in kinds:
+        return Failure(
+            "dependency",
+            f"could not reach the Hugging Face Hub for {called} ({kinds[-1]})",
+            f"check the network, or {instead}",
+        )
+    return Failure(
+        "dependency",
+        f"could not load {called} from the Hugging Face Hub ({kinds[0] if status is None else f'HTTP {status}'})",
+        f"check the name and the network (HF_TOKEN for gated models), or {instead}",
+    )
+
+
+def _offline_by() -> str | None:
+    """The variable that forbids the network, if one does. PRETEXT_OFFLINE sets the other two (src/finetune/run-job.ts)."""
+    names = ("PRETEXT_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return next((name for name in names if os.environ.get(name, "").lower() in ("1", "true", "yes", "on")), None)

@@ -27,11 +27,11 @@ def run_as_child(path: str) -> int | None:
     if not folder or not sys.platform.startswith("linux"):
         return None
     try:
-        request = {"job": path, "folder": os.getcwd()}
+        request = {"job": os.path.abspath(path), "folder": os.getcwd()}
         connection = _connect(folder)
+        socket.send_fds(connection, [json.dumps(request).encode()], [1, 2])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _: _pass_on(connection, number))
-        socket.send_fds(connection, [json.dumps(request).encode()], [1, 2])
         if connection.recv(1) != _TAKEN:
             return None
     except OSError:
@@ -147,15 +147,19 @@ class _Warm:
             _child(request, outputs, run)
         for output in outputs:
             os.close(output)
-        connection.send(_TAKEN)
         self._jobs[pid] = connection
         self._selector.register(connection, selectors.EVENT_READ, pid)
+        try:
+            connection.send(_TAKEN)
+        except OSError:
+            pass  # Whoever asked was killed meanwhile, which is heard next; the other jobs go on.
 
     def _leave(self) -> None:
         """What a child must not hold: others would wait for its end."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         self._selector.close()
         for held in (self._listener, *self._jobs.values()):
             held.close()
@@ -177,7 +181,9 @@ class _Warm:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            connection = self._jobs.pop(pid)
+            connection = self._jobs.pop(pid, None)
+            if connection is None:
+                continue  # A process that an import has left.
             if connection in self._registered():
                 self._selector.unregister(connection)
             try:
@@ -227,5 +233,6 @@ def _touched_a_gpu() -> bool:
 
 if __name__ == "__main__":
     _, number, at, owner = sys.argv
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not ignored, which a new child would do too: it hears what was sent before it listened.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     _Warm(socket.socket(fileno=int(number)), at, int(owner)).serve()

@@ -53,6 +53,8 @@ export const batchCommand = defineCommand({
       })
     }
     const batch = await loadBatch(args.file)
+    const { checkStepOptions } = await import('../batch-options.ts')
+    await checkStepOptions(batch)
     const share = shareOf({
       env: process.env,
       ...(args.share === undefined ? {} : { given: args.share }),

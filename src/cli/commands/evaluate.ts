@@ -1,4 +1,5 @@
 // pretext evaluate CORPUS: figures of a run's corpus, and of models trained on it, against texts of consented clients.
+import { PretextError } from '../../errors.ts'
 import type { EvaluationReport } from '../../report/evaluation-data.ts'
 import type { Metric } from '../../report/evaluation-metrics.ts'
 import { defineCommand, interruptible, outputOf, overrides } from '../context.ts'
@@ -75,21 +76,11 @@ export const evaluateCommand = defineCommand({
         'With a trained model, and the corpus that needs no votes',
       ),
   async handler(args) {
-    const { PretextError } = await import('../../errors.ts')
     const { evaluate } = await import('../../run/evaluate.ts')
     const { COLUMN_METRICS, MODEL_METRICS } = await import('../../report/evaluation-metrics.ts')
     const { COLUMN_TITLES, figureText } = await import('../../report/evaluation-page.ts')
     const output = outputOf(args)
-    for (const [name, least] of [
-      ['sample', 1],
-      ['resamples', 2],
-      ['seed', 0],
-    ] as const) {
-      if (Number.isInteger(args[name]) && args[name] >= least) continue
-      throw new PretextError(`expected --${name} to be a whole number from ${least} up, got ${args[name]}`, {
-        code: 'usage',
-      })
-    }
+    checkCounts(args)
     const { report, json, html } = await interruptible(output, (signal) =>
       evaluate({
         corpus: args.corpus,
@@ -139,6 +130,26 @@ export const evaluateCommand = defineCommand({
     })
   },
 })
+
+export interface CountArguments {
+  readonly sample: number
+  readonly resamples: number
+  readonly seed: number
+}
+
+/** @throws PretextError `usage`; a batch asks before its first job */
+export function checkCounts(args: CountArguments): void {
+  for (const [name, least] of [
+    ['sample', 1],
+    ['resamples', 2],
+    ['seed', 0],
+  ] as const) {
+    if (Number.isInteger(args[name]) && args[name] >= least) continue
+    throw new PretextError(`expected --${name} to be a whole number from ${least} up, got ${args[name]}`, {
+      code: 'usage',
+    })
+  }
+}
 
 type Figures = EvaluationReport['columns'][number]['figures']
 

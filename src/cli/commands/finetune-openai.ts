@@ -50,6 +50,44 @@ export function openAiOptions<A>(yargs: Argv<A>) {
     })
 }
 
+/** What only a training on this machine takes. */
+const LOCAL = [
+  'rank',
+  'alpha',
+  'dropout',
+  'quantise',
+  'allow-generator',
+  'sequence-tokens',
+  'learning-rate',
+  'schedule',
+  'micro-batch',
+  'patience',
+  'validation-share',
+  'max-steps',
+  'device',
+  'processes',
+  'threads',
+  'precision',
+  'checkpoint-steps',
+  'gguf',
+] as const
+
+/**
+ * Refuses options that the endpoint would never hear of: whoever gives one expects another training than is paid for.
+ * `defaulted` are the options that nobody gave.
+ */
+export function checkOpenAiOptions(
+  args: Readonly<Record<string, unknown>>,
+  defaulted: readonly string[],
+): void {
+  const given = LOCAL.filter((name) => args[name] !== undefined && !defaulted.includes(name))
+  if (given.length === 0) return
+  throw new PretextError(
+    `expected no ${given.map((name) => (args[name] === false ? `--no-${name}` : `--${name}`)).join(', ')} with --provider openai: the endpoint takes only --epochs, --batch and --seed`,
+    { code: 'usage', hint: 'leave these options out, or leave --provider out to train on this machine' },
+  )
+}
+
 interface OpenAiArguments extends CommonArguments {
   readonly corpus: readonly string[]
   readonly model: string

@@ -1,6 +1,7 @@
 // pretext finetune CORPUS --model M: a large model on the corpus, by LoRA.
+import type { Argv } from 'yargs'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
-import { finetuneAtOpenAi, openAiOptions } from './finetune-openai.ts'
+import { checkOpenAiOptions, finetuneAtOpenAi, openAiOptions } from './finetune-openai.ts'
 import { defaultOut } from './train.ts'
 import { jobSettings, sayTrained, stageSettings, trainingOptions, typedCommand } from './training-options.ts'
 
@@ -41,7 +42,11 @@ export const finetuneCommand = defineCommand({
       .example(
         '$0 finetune runs/r1 --provider openai --model gpt-4.1-nano-2025-04-14 --instruction "Write one." --max-cost 5',
         'By the OpenAI API: shows the cost and asks',
-      ),
+      )
+      .check((args) => {
+        if (args.provider === 'openai') checkOpenAiOptions(args, defaultedOf(yargs))
+        return true
+      }),
   async handler(args) {
     if (args.provider === 'openai') return finetuneAtOpenAi(args)
     const { readTrainingCorpus } = await import('../../finetune/corpus.ts')
@@ -68,3 +73,10 @@ export const finetuneCommand = defineCommand({
     output.result(...sayTrained(trained, args))
   },
 })
+
+/** The options that nobody gave: their values are defaults. */
+function defaultedOf({ parsed }: Argv): readonly string[] {
+  // Not in the types of yargs, which have an older name for it.
+  const { defaulted = {} } = (parsed === false ? {} : parsed) as { defaulted?: Record<string, true> }
+  return Object.keys(defaulted)
+}

@@ -3,8 +3,17 @@ import { stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PretextError } from '../../errors.ts'
+import type { StageSettings, TrainOptions } from '../../finetune/train.ts'
 import { defineCommand, interruptible, outputOf } from '../context.ts'
-import { jobSettings, sayTrained, stageSettings, trainingOptions, typedCommand } from './training-options.ts'
+import {
+  type JobArguments,
+  jobSettings,
+  type StageArguments,
+  sayTrained,
+  stageSettings,
+  trainingOptions,
+  typedCommand,
+} from './training-options.ts'
 
 const requiresArg = true
 
@@ -58,21 +67,7 @@ export const trainCommand = defineCommand({
     const output = outputOf(args)
     const inputs = args.corpus ?? []
     const fromScratch = args.from === undefined
-    const shape = {
-      layers: args.layers,
-      width: args.width,
-      heads: args.heads,
-      feedForward: args['feed-forward'],
-      vocabulary: args.vocabulary,
-    }
-    const given = Object.entries(shape).filter(([, value]) => value !== undefined)
-    if (!fromScratch && (given.length > 0 || args.tokenizer !== undefined)) {
-      const names = [...given.map(([name]) => name), ...(args.tokenizer === undefined ? [] : ['tokenizer'])]
-      throw new PretextError(
-        `expected no ${names.join(', ')} beside --from: a checkpoint brings its own architecture and vocabulary`,
-        { code: 'usage', hint: 'leave these options out, or leave --from out to begin with random weights' },
-      )
-    }
+    const { pretraining, training, scratch, settings } = trainSettings(args)
     const trained = await interruptible(output, async (signal) => {
       const publicTexts = await publicTextsOf(args.pretrain, fromScratch)
       const corpus = inputs.length === 0 ? null : await readTrainingCorpus(inputs, { mix: args.mix })
@@ -81,30 +76,15 @@ export const trainCommand = defineCommand({
         resume: args.resume,
         corpus,
         publicTexts,
-        pretraining:
-          noPretraining(args.pretrain) || (!fromScratch && args.pretrain === undefined)
-            ? null
-            : {
-                schedule: 'cosine',
-                warmupSteps: 50,
-                learningRate: args['pretrain-learning-rate'] ?? 1e-3,
-                epochs: args['pretrain-epochs'] ?? 10,
-                batch: args['pretrain-batch'] ?? 64,
-                ...(args['micro-batch'] === undefined ? {} : { microBatch: args['micro-batch'] }),
-                ...(args['max-steps'] === undefined ? {} : { maxSteps: args['max-steps'] }),
-              },
-        training: stageSettings(args),
+        pretraining,
+        training,
         model:
           args.from === undefined
-            ? {
-                from: 'scratch',
-                ...Object.fromEntries(given),
-                ...(args.tokenizer === undefined ? {} : { tokenizer: resolve(args.tokenizer) }),
-              }
+            ? scratch
             : await startingModel(args.from, { onEvent: output.onEvent, signal }),
         modelName: args.from,
         allowGenerator: args['allow-generator'],
-        settings: jobSettings(args),
+        settings,
         command: typedCommand(),
         onEvent: output.onEvent,
         signal,
@@ -114,9 +94,70 @@ export const trainCommand = defineCommand({
   },
 })
 
+export interface TrainArguments extends StageArguments, JobArguments {
+  readonly from?: string | undefined
+  readonly tokenizer?: string | undefined
+  readonly pretrain?: string[] | undefined
+  readonly 'pretrain-epochs'?: number | undefined
+  readonly 'pretrain-learning-rate'?: number | undefined
+  readonly 'pretrain-batch'?: number | undefined
+  readonly layers?: number | undefined
+  readonly width?: number | undefined
+  readonly heads?: number | undefined
+  readonly 'feed-forward'?: number | undefined
+  readonly vocabulary?: number | undefined
+}
+
+/**
+ * What the options alone decide of a training; a batch checks it before its first job.
+ * @throws PretextError `usage` for options that exclude each other
+ */
+export function trainSettings(args: TrainArguments) {
+  const fromScratch = args.from === undefined
+  const shape = {
+    layers: args.layers,
+    width: args.width,
+    heads: args.heads,
+    feedForward: args['feed-forward'],
+    vocabulary: args.vocabulary,
+  }
+  const given = Object.entries(shape).filter(([, value]) => value !== undefined)
+  if (!fromScratch && (given.length > 0 || args.tokenizer !== undefined)) {
+    const names = [...given.map(([name]) => name), ...(args.tokenizer === undefined ? [] : ['tokenizer'])]
+    throw new PretextError(
+      `expected no ${names.join(', ')} beside --from: a checkpoint brings its own architecture and vocabulary`,
+      { code: 'usage', hint: 'leave these options out, or leave --from out to begin with random weights' },
+    )
+  }
+  if (noPretraining(args.pretrain) && args.pretrain?.some((each) => typeof each === 'string') === true) {
+    throw new PretextError('expected --pretrain FILE or --no-pretrain, got both', {
+      code: 'usage',
+      hint: 'leave one of them out',
+    })
+  }
+  const scratch: Extract<TrainOptions['model'], { from: 'scratch' }> = {
+    from: 'scratch',
+    ...Object.fromEntries(given),
+    ...(args.tokenizer === undefined ? {} : { tokenizer: resolve(args.tokenizer) }),
+  }
+  const pretraining: StageSettings | null =
+    noPretraining(args.pretrain) || (!fromScratch && args.pretrain === undefined)
+      ? null
+      : {
+          schedule: 'cosine',
+          warmupSteps: 50,
+          learningRate: args['pretrain-learning-rate'] ?? 1e-3,
+          epochs: args['pretrain-epochs'] ?? 10,
+          batch: args['pretrain-batch'] ?? 64,
+          ...(args['micro-batch'] === undefined ? {} : { microBatch: args['micro-batch'] }),
+          ...(args['max-steps'] === undefined ? {} : { maxSteps: args['max-steps'] }),
+        }
+  return { pretraining, training: stageSettings(args), scratch, settings: jobSettings(args) }
+}
+
 function noPretraining(pretrain: unknown): boolean {
-  // --no-pretrain of an option that takes a list is a false, or a list of one.
-  return pretrain === false || (Array.isArray(pretrain) && (pretrain as unknown[])[0] === false)
+  // --no-pretrain of an option that takes a list is a false, or one in the list.
+  return Array.isArray(pretrain) ? (pretrain as unknown[]).includes(false) : pretrain === false
 }
 
 async function publicTextsOf(pretrain: string[] | undefined, fromScratch: boolean) {

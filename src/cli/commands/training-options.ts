@@ -23,7 +23,7 @@ export function trainingOptions<A>(yargs: Argv<A>) {
       type: 'string',
       requiresArg,
       describe:
-        'Train on several runs together, or on files without the report of a run; the statement of what they are goes into the model card',
+        'Train on several runs or files together; what you state here that they are goes into the model card (finetune --provider openai: also for one file without the report of a run)',
     })
     .option('allow-generator', {
       type: 'boolean',
@@ -35,7 +35,8 @@ export function trainingOptions<A>(yargs: Argv<A>) {
     .option('epochs', {
       type: 'number',
       requiresArg,
-      describe: 'At most; it stops when it gets no better (default: 20; finetune: 1)',
+      describe:
+        'At most; it stops when it gets no better (default: 20; finetune: 1, with --provider openai 3)',
     })
     .option('learning-rate', { type: 'number', requiresArg, describe: 'Of AdamW (default: 2e-4)' })
     .option('schedule', {
@@ -92,7 +93,7 @@ export function trainingOptions<A>(yargs: Argv<A>) {
     })
 }
 
-interface StageArguments {
+export interface StageArguments {
   readonly epochs?: number | undefined
   readonly 'learning-rate'?: number | undefined
   readonly schedule?: 'constant' | 'linear' | 'cosine' | undefined
@@ -121,7 +122,7 @@ export function stageSettings(args: StageArguments, defaults: StageSettings = {}
   }
 }
 
-interface JobArguments {
+export interface JobArguments {
   readonly seed: number
   readonly 'sequence-tokens': number
   readonly device: 'auto' | 'cpu'

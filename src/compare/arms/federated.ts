@@ -15,7 +15,7 @@ const SHARED = {
   clientLearningRate: positive.default(0.3),
   /** Passes of a client over its texts in one round. */
   clientEpochs: count.default(1),
-  /** Steps of a client in one round, at most; null: all batches of its epochs. */
+  /** Steps of a client in one round, at most, where it passes over its texts once; null: all batches of its epochs. */
   clientSteps: count.nullable().default(2),
   clientBatch: count.default(8),
   /** Each step's gradient is scaled down to this L2 norm (for learning, not for privacy); null: it is not. */
@@ -31,13 +31,12 @@ const SHARED = {
   loraRank: count.nullable().default(null),
 } as const
 
-/** A client with one batch takes a step an epoch: fewer steps than epochs would leave epochs that nobody begins. */
-const STEPS_FOR_EPOCHS = [
+const STEPS_OR_EPOCHS = [
   ({ clientSteps, clientEpochs }: { clientSteps: number | null; clientEpochs: number }) =>
-    clientSteps === null || clientSteps >= clientEpochs,
+    clientSteps === null || clientEpochs === 1,
   {
     path: ['clientSteps'],
-    message: 'expected at least as many steps as clientEpochs, or null: a client stops after its steps',
+    message: 'expected null with more than one of clientEpochs: steps are those of one pass at most',
   },
 ] satisfies Parameters<z.ZodType<{ clientSteps: number | null; clientEpochs: number }>['refine']>
 
@@ -49,7 +48,7 @@ const FedAvg = z
     /** The clip follows the median of the updates' norms, which costs noise of its own. */
     adaptiveClip: z.boolean().default(false),
   })
-  .refine(...STEPS_FOR_EPOCHS)
+  .refine(...STEPS_OR_EPOCHS)
 
 const Ftrl = z
   .strictObject({
@@ -60,7 +59,7 @@ const Ftrl = z
     /** banded: matrix factorisation; tree: the paper's, restarted after each period. */
     noise: z.enum(['banded', 'tree']).default('banded'),
   })
-  .refine(...STEPS_FOR_EPOCHS)
+  .refine(...STEPS_OR_EPOCHS)
 
 // Where every update is longer than its bound, a smaller bound with a larger rate of the server is the same training.
 const GRID = {
