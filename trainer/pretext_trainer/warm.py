@@ -2,7 +2,6 @@
 # one owner (the Node process that starts the jobs), on Linux. Whoever started `python -m pretext_trainer JOB` sees no
 # difference: that process stands for the child, with its output, its signals and the way it ends.
 import atexit
-import fcntl
 import hashlib
 import importlib
 import json
@@ -56,6 +55,8 @@ def _pass_on(connection: socket.socket, number: int) -> None:
 
 
 def _connect(folder: str) -> socket.socket:
+    import fcntl  # Not there on other systems, which come no farther than run_as_child.
+
     # One warm process for each interpreter and environment: libraries read both when they are imported.
     which = json.dumps([sys.executable, sorted(os.environ.items())])
     address = os.path.join(folder, hashlib.sha256(which.encode()).hexdigest()[:16])
