@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { readYamlFile, yamlProblems } from '../config/yaml-file.ts'
 import { Stage } from '../finetune/train-job.ts'
+import type { Arm } from './arm.ts'
 import { ARMS } from './registry.ts'
 import { TRAINING_DEFAULTS } from './training.ts'
 
@@ -96,7 +97,11 @@ export interface CompareConfig extends z.output<typeof CompareSchema> {
 
 const HINT = 'docs/comparison.md explains every key; configs/compare.yaml is an example'
 
-export async function loadCompare(file: string): Promise<CompareConfig> {
+/** `known`: the arms that there are. Throws PretextError `config`. */
+export async function loadCompare(
+  file: string,
+  known: readonly Pick<Arm, 'name'>[] = ARMS,
+): Promise<CompareConfig> {
   const { value, place } = await readYamlFile(file, CompareSchema, { what: 'comparison', hint: HINT })
   const absolute = resolve(file)
   const relative = (name: string) => resolve(dirname(absolute), name)
@@ -104,7 +109,7 @@ export async function loadCompare(file: string): Promise<CompareConfig> {
     ...(new Set(value.seeds).size < value.seeds.length ? ['seeds'] : []),
     ...(new Set(value.epsilons).size < value.epsilons.length ? ['epsilons'] : []),
   ]
-  const names = ARMS.map(({ name }) => name)
+  const names = known.map(({ name }) => name)
   const unknown = Object.keys(value.arms).filter((name) => !names.includes(name))
   const lines = [
     ...twice.map((key) => `${place([key])}: ${key}: expected each value once`),

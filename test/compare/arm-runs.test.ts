@@ -70,7 +70,7 @@ function scripted(seen: Seen[], of: Partial<ArmAnswer> = {}) {
 }
 
 async function runs({ file }: Place, trials: number, arm: ReturnType<typeof scripted>): Promise<ArmRuns> {
-  const config = await loadCompare(file)
+  const config = await loadCompare(file, [arm])
   const evaluate: Ground['evaluate'] = async (model, both) => ({
     validation: sumsOf(model),
     evaluation: both ? sumsOf(model) : null,
