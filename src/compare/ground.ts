@@ -18,7 +18,7 @@ import { readPublicTexts } from '../texts/public-texts.ts'
 import type { CompareConfig } from './config.ts'
 import { type Split, splitClients } from './split.ts'
 import { trainOnce } from './train-once.ts'
-import { dependsHash, once } from './unit.ts'
+import { dependsHash, once, readDone } from './unit.ts'
 
 const GROUND_WAIT_MS = 3_600_000
 
@@ -85,7 +85,7 @@ export async function onGround<T>(
   const unlock = await takeLock(config.folder, 'ground', { waitMs: GROUND_WAIT_MS })
   let start: Start
   try {
-    start = await startOf(config, { python, onEvent, signal })
+    start = await startOf(config, { python, onEvent, signal, doneOnly: options.doneOnly ?? false })
   } finally {
     await unlock()
   }
@@ -191,6 +191,7 @@ async function hashModel(folder: string): Promise<string> {
 
 interface StartTask {
   readonly python: string
+  readonly doneOnly: boolean
   readonly onEvent: OnEvent
   readonly signal: AbortSignal | undefined
 }
@@ -218,6 +219,11 @@ async function startOf(config: CompareConfig, task: StartTask): Promise<Start> {
     start
   const depends = { start: { ...start, public: null }, texts, sequenceTokens }
   const out = join(folder, 'training')
+  if (task.doneOnly) {
+    // Finished parts may have come from another machine, without it. A start of other settings is refused.
+    await readDone(folder, dependsHash(depends))
+    return { folder: join(out, 'model'), sha256: dependsHash(depends) }
+  }
   const { result } = await once(folder, depends, () =>
     trainOnce({
       out,

@@ -1,5 +1,6 @@
 // A comparison that is killed goes on where it was: no charge, no completion and no finished part twice.
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { filesBelow } from '../run/workspace.ts'
@@ -54,6 +55,11 @@ describe.concurrent('kill -9', () => {
     expect((await pretext(['compare', file, '--arm', 'public-only'])).code).toBe(0)
     // Only what there is: private is not begun.
     expect((await pretext(['compare', file, '--done'])).code).toBe(0)
+    // Of parts that came from elsewhere, without the start: it is not trained for a report.
+    await rename(join(out, 'start'), join(out, 'aside'))
+    expect((await pretext(['compare', file, '--done'])).code).toBe(0)
+    expect(existsSync(join(out, 'start'))).toBe(false)
+    await rename(join(out, 'aside'), join(out, 'start'))
     const { rows } = JSON.parse(await readFile(join(out, 'comparison.json'), 'utf8'))
     expect(rows.map(({ arm, failed }: Record<string, unknown>) => [arm, failed])).toEqual([
       ['public-only', null],
