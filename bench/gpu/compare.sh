@@ -46,9 +46,8 @@ as_folder() { # GGUF FOLDER: once it is there; minutes, where all processes begi
   PYTHONPATH=trainer:$PYTHONPATH "$PRETEXT_PYTHON" bench/gpu/dequantise.py "$1" "$2.part" >"$WORK/$(basename "$2").log" 2>&1 && mv "$2.part" "$2"
 }
 case ${3:-} in *.gguf)
-  gguf=$3
+  [ -d "$WORK/large" ] || as_folder "$3" "$WORK/large" &
   set -- "$1" "$2" "$WORK/large"
-  [ -d "$3" ] || as_folder "$gguf" "$3" &
   ;;
 esac
 # The larger model writes too, for the set "generator": on the last GPU, once it is there.

@@ -1,5 +1,5 @@
-// The second half of every arm that makes a corpus: a part of it or public texts mixed in where the settings say so, training from the common
-// checkpoint, and a look at the validation clients.
+// The second half of every arm that makes a corpus: a part of it, or public texts mixed in, where the settings say so,
+// training from the common checkpoint, and a look at the validation clients.
 import { join } from 'node:path'
 import { PretextError } from '../errors.ts'
 import type { ArmMeters, ArmResult } from '../finetune/arm-job.ts'
