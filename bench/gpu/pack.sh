@@ -9,6 +9,7 @@ rm -rf "$out" && mkdir -p "$out/app/node_modules" "$out/cache/models" "$out/bin"
 cd "$tree"
 cp -r package.json bin dist configs trainer bench "$out/app/"
 find "$out/app" \( -name '*.map' -o -name '*.d.ts' -o -name __pycache__ \) -prune -exec rm -rf {} +
+rm -f "$out"/app/bench/gpu/*.tar.xz
 mkdir -p "$out/app/data" "$out/app/runs/gpu" && cp -r data/public "$out/app/data/" && cp -r "${GPU_DATA:-runs/gpu}"/{debian,changes,passages.jsonl} "$out/app/runs/gpu/"
 # Every package that production needs but those that this experiment never loads; no types, maps or other systems' binaries.
 skip='^(onnxruntime-web|@img/sharp.*|@libsql/.*|libsql|gpt-tokenizer|@types/.*)$'
