@@ -219,10 +219,11 @@ async function startOf(config: CompareConfig, task: StartTask): Promise<Start> {
     start
   const depends = { start: { ...start, public: null }, texts, sequenceTokens }
   const out = join(folder, 'training')
+  const sha256 = dependsHash(depends)
   if (task.doneOnly) {
     // Finished parts may have come from another machine, without it. A start of other settings is refused.
-    await readDone(folder, dependsHash(depends))
-    return { folder: join(out, 'model'), sha256: dependsHash(depends) }
+    await readDone(folder, sha256)
+    return { folder: join(out, 'model'), sha256 }
   }
   const { result } = await once(folder, depends, () =>
     trainOnce({
@@ -251,5 +252,5 @@ async function startOf(config: CompareConfig, task: StartTask): Promise<Start> {
     type: 'note',
     message: `all arms start from one checkpoint of ${result.parameters.toLocaleString('en-US')} parameters`,
   })
-  return { folder: join(out, 'model'), sha256: dependsHash(depends) }
+  return { folder: join(out, 'model'), sha256 }
 }
