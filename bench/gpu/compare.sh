@@ -61,7 +61,7 @@ fi
 
 # A set that begins from the start of another waits for it.
 started="until [ -e runs/gpu/compare-debian/start/result.json ]; do sleep 1; done;"
-declare -A BEFORE=([hint]=$started [labels]=$started [limits]=$started
+declare -A BEFORE=([hint]=$started [labels]=$started [limits]=$started [noise-debian]=$started [noise-changes]=${started//debian/changes}
   [generator]="$started for _ in {1..600}; do (exec 3<>/dev/tcp/127.0.0.1/8002) 2>/dev/null && break; sleep 1; done;" [systems]="until [ -d runs/gpu/smollm2 ]; do sleep 1; done;")
 # The four systems begin from the served model, as a folder.
 if grep -q '^systems ' "$PLAN" && [ ! -d runs/gpu/smollm2 ]; then
@@ -75,7 +75,9 @@ while read -r set arm epsilon how; do
   case $set in "" | "#"*) continue ;; esac
   line=$((line + 1))
   [ "$epsilon" = - ] && epsilon=
-  printf '%s\t%s\n' "$line-$set-$arm${epsilon:+-$epsilon}" "${BEFORE[$set]:-} ${how:+env -u CUDA_VISIBLE_DEVICES} node bin/pretext.js baseline $arm \
+  # SET@SEED: the same with another seed and in a folder of its own, for a second release of every choice.
+  case $set in *@*) sed "s/^seeds: .*/seeds: [${set#*@}]/; s#^  folder: .*#&-${set#*@}#" "bench/gpu/${CONFIG:-compare}-${set%@*}.yaml" >"bench/gpu/${CONFIG:-compare}-$set.yaml" ;; esac
+  printf '%s\t%s\n' "$line-$set-$arm${epsilon:+-$epsilon}" "${BEFORE[${set%@*}]:-} ${how:+env -u CUDA_VISIBLE_DEVICES} node bin/pretext.js baseline $arm \
     bench/gpu/${CONFIG:-compare}-$set.yaml ${epsilon:+--epsilon $epsilon}"
 done <"$PLAN" >"$WORK/queue"
 if [ "${WHOLE:-0}" = 1 ]; then

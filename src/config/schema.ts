@@ -173,14 +173,24 @@ const Evolution = z.strictObject({
     .strictObject({
       by: z.enum(['resample', 'rank']).default('resample'),
       threshold: z
-        .union([
-          z.strictObject({ sigma: z.number().nonnegative() }),
-          z.strictObject({ topShare: z.number().gt(0).max(1) }),
-        ])
+        .strictObject({
+          sigma: z
+            .number()
+            .nonnegative()
+            .optional()
+            .describe('Votes above so many standard deviations of the noise'),
+          topShare: z
+            .number()
+            .gt(0)
+            .max(1)
+            .optional()
+            .describe('The best share of the candidates, rounded up: of 64 a sixteenth are 4'),
+        })
+        .refine(({ sigma, topShare }) => sigma !== undefined || topShare !== undefined, {
+          message: 'expected "sigma", "topShare" or both',
+        })
         .default({ topShare: 0.0625 })
-        .describe(
-          'In standard deviations of the noise, or the best share, rounded up (of 64 a sixteenth are 4)',
-        ),
+        .describe('Who survives a round; where both are given, both must hold'),
       keepParents: share.default(0.5),
     })
     .prefault({}),

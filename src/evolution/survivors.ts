@@ -3,8 +3,8 @@
 import type { Random } from '../random.ts'
 
 export interface SurvivorOptions {
-  /** Votes must exceed this many standard deviations of the noise, or belong to this top share of the candidates. */
-  readonly threshold: { readonly sigma: number } | { readonly topShare: number }
+  /** Votes must exceed `sigma` standard deviations of the noise, and be among the best `topShare` of the candidates; each where given. */
+  readonly threshold: { readonly sigma?: number | undefined; readonly topShare?: number | undefined }
   /** Parents of variations are drawn in proportion to votes above the threshold, or taken by rank. */
   readonly by: 'resample' | 'rank'
   /** Share of the next population that is kept from the survivors as they are, most votes first. */
@@ -16,7 +16,7 @@ export interface Selection {
   readonly survivors: readonly number[]
   /** Votes above the threshold of each survivor; all positive. */
   readonly weights: readonly number[]
-  /** Threshold in votes; null where a top share was used. */
+  /** Threshold in votes; null where only a top share was asked for, or nothing passed. */
   readonly threshold: number | null
   /** True if nothing passed the threshold and the top share stood in. */
   readonly fellBack: boolean
@@ -33,16 +33,16 @@ export function selectSurvivors(
   const ranked = Array.from({ length: votes.length }, (_, i) => i).sort(
     (a, b) => (votes[b] as number) - (votes[a] as number) || a - b,
   )
-  const { threshold } = options
-  if ('sigma' in threshold) {
-    const height = threshold.sigma * sigma
-    const survivors = ranked.filter((i) => (votes[i] as number) > height)
+  const { sigma: deviations, topShare } = options.threshold
+  const best = (share: number) => ranked.slice(0, Math.max(1, Math.ceil(share * votes.length)))
+  if (deviations !== undefined) {
+    const height = deviations * sigma
+    const survivors = best(topShare ?? 1).filter((i) => (votes[i] as number) > height)
     const weights = survivors.map((i) => (votes[i] as number) - height)
     if (survivors.length > 0) return { survivors, weights, threshold: height, fellBack: false }
   }
-  const share = 'topShare' in threshold ? threshold.topShare : FALLBACK_SHARE
-  const survivors = ranked.slice(0, Math.max(1, Math.ceil(share * votes.length)))
-  // Votes of the top share may be negative; measured from the best one outside it, they are not.
+  const survivors = best(topShare ?? FALLBACK_SHARE)
+  // Votes of the top share may be negative; measured from the worst one in it where they are, they are not.
   const floor = Math.min(0, votes[survivors.at(-1) as number] as number)
   const weights = survivors.map((i) => (votes[i] as number) - floor)
   const total = weights.reduce((a, b) => a + b, 0)
@@ -50,7 +50,7 @@ export function selectSurvivors(
     survivors,
     weights: total > 0 ? weights.map((w) => Math.max(w, total * 1e-9)) : survivors.map(() => 1),
     threshold: null,
-    fellBack: 'sigma' in threshold,
+    fellBack: deviations !== undefined,
   }
 }
 

@@ -43,10 +43,9 @@ export function spendSection(report: RunReport): Markup {
   )}</section>\n`
 }
 
-/** The survivors' votes: those at or above the threshold, or the top ones where a share was used. */
+/** The survivors' votes: the highest, however they were chosen. */
 function survives(round: RoundReport): (vote: number, index: number) => boolean {
-  const { threshold, survivors } = round
-  return threshold === null ? (_, index) => index < survivors : (vote) => vote >= threshold
+  return (_, index) => index < round.survivors
 }
 
 function votesChart(round: RoundReport, cover: readonly number[]): Markup {
@@ -57,7 +56,7 @@ function votesChart(round: RoundReport, cover: readonly number[]): Markup {
     barChart({
       id: `votes-${round.round}`,
       title: `Noisy votes of round ${round.round}`,
-      description: `The ${count(shown)} highest of ${count(round.populationSize)} noisy votes, highest first; ${count(marked)} of those shown ${round.threshold === null ? 'are in the top share' : `are at or above the threshold of ${decimal(round.threshold)}`}.`,
+      description: `The ${count(shown)} highest of ${count(round.populationSize)} noisy votes, highest first; ${count(marked)} of those shown survive${round.threshold === null ? '' : `, by a threshold of ${decimal(round.threshold)}`}.`,
       xTitle: `candidates, most votes first (${count(shown)} of ${count(round.populationSize)})`,
       values: round.noisyVotes,
       marked: survives(round),

@@ -40,6 +40,14 @@ describe('survivors', () => {
     }
   })
 
+  it('are at most the top share of those above the threshold where both are given', () => {
+    const votes = [9, 5, 8, 1, 7, 2, 0, 3]
+    const both = (sigma: number) => selectSurvivors(votes, 2, options({ sigma, topShare: 0.25 }))
+    expect(both(3)).toEqual({ survivors: [0, 2], weights: [3, 2], threshold: 6, fellBack: false })
+    expect(both(4)).toEqual({ survivors: [0], weights: [1], threshold: 8, fellBack: false })
+    expect(both(5)).toEqual({ survivors: [0, 2], weights: [9, 8], threshold: null, fellBack: true })
+  })
+
   it('there is always one, and the next population has its size', () => {
     fc.assert(
       fc.property(
@@ -47,8 +55,9 @@ describe('survivors', () => {
         fc.integer({ min: 1, max: 80 }),
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.constantFrom('resample' as const, 'rank' as const),
-        (votes, size, keepParents, by) => {
-          const o = { threshold: { sigma: 1 }, by, keepParents }
+        fc.constantFrom({ sigma: 1 }, { topShare: 0.1 }, { sigma: 2, topShare: 0.2 }),
+        (votes, size, keepParents, by, threshold) => {
+          const o = { threshold, by, keepParents }
           const selection = selectSurvivors(votes, 10, o)
           expect(selection.survivors.length).toBeGreaterThan(0)
           const { kept, parents } = chooseParents(selection, size, o, seededRandom(1))
