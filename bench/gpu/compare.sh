@@ -61,7 +61,7 @@ fi
 
 # A set that begins from the start of another waits for it.
 started="until [ -e runs/gpu/compare-debian/start/result.json ]; do sleep 1; done;"
-declare -A BEFORE=([hint]=$started [labels]=$started [limits]=$started [noise-debian]=$started [noise-changes]=${started//debian/changes}
+declare -A BEFORE=([hint]=$started [labels]=$started [limits]=$started [noise-debian]=$started [noise-changes]=${started//debian/changes} [noise-mild]=${started//debian/changes}
   [generator]="$started for _ in {1..600}; do (exec 3<>/dev/tcp/127.0.0.1/8002) 2>/dev/null && break; sleep 1; done;" [systems]="until [ -d runs/gpu/smollm2 ]; do sleep 1; done;")
 # The four systems begin from the served model, as a folder.
 if grep -q '^systems ' "$PLAN" && [ ! -d runs/gpu/smollm2 ]; then

@@ -15,7 +15,7 @@ mkdir -p "$1" && out=$(realpath "$1")
 # Figures and corpora; weights, populations, caches and copies of the data stay.
 (cd "$WORK/app/runs/gpu" && find . \( -name result.json -o -name 'comparison*.json' -o -name 'baseline-*.json' -o -name release.json \) -print0 |
   tar czf "$out/figures.tar.gz" --null -T -)
-(cd "$WORK/app/runs/gpu" && find . -path ./compare-limits -prune -o \( -name synthetic.jsonl -o -name corpus.jsonl -o -path '*/run/run.json' -o -path '*/run/report.json' \) -print0 |
+(cd "$WORK/app/runs/gpu" && find . \( -path ./compare-limits -o -path './compare-noise-*' -o -path ./compare-generator \) -prune -o \( -name synthetic.jsonl -o -name corpus.jsonl -o -path '*/run/run.json' -o -path '*/run/report.json' \) -print0 |
   tar czf "$out/corpora.tar.gz" --null -T -)
 [ -d "${MODELS:-$WORK/models}" ] && "$here/train.sh" collect "$out" >/dev/null
 tar czf "$out/logs.tar.gz" -C "$WORK" log $(cd "$WORK" && ls *.log)

@@ -189,7 +189,7 @@ const Evolution = z.strictObject({
         .refine(({ sigma, topShare }) => sigma !== undefined || topShare !== undefined, {
           message: 'expected "sigma", "topShare" or both',
         })
-        .default({ topShare: 0.0625 })
+        .default({ topShare: 0.0625, sigma: 3 })
         .describe('Who survives a round; where both are given, both must hold'),
       keepParents: share.default(0.5),
     })
